@@ -1,0 +1,15 @@
+# tests/fuzz/fuzz_<noun>.c, one parser each, with libFuzzer. The rooms are built with the
+# coverage counters too, so that the fuzzer sees into them.
+if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+	message(FATAL_ERROR "tests/fuzz needs clang: cmake --preset fuzz")
+endif()
+file(GLOB fuzzers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/fuzz/fuzz_*.c)
+foreach(file IN LISTS fuzzers)
+	get_filename_component(name ${file} NAME_WE)
+	add_executable(${name} ${file})
+	target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+	target_compile_options(${name} PRIVATE -Wno-missing-prototypes)
+	list(TRANSFORM CALLGATE_ROOMS PREPEND room_ OUTPUT_VARIABLE rooms)
+	target_link_libraries(${name} PRIVATE ${rooms})
+	target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+endforeach()
