@@ -1,0 +1,97 @@
+"""Adds up what the suites wrote as JUnit XML, for scripts/test.
+
+    results.py record FILE NAME passed|failed|skipped MESSAGE
+    results.py sum FOLDER           one line a suite, what failed, then the closing line
+
+CTest knows one test per program, cmocka several in it: the programs' own counts are taken
+from what they printed. A program that failed without saying which test (a crash, a
+sanitizer's report, a time-out) counts as one more failed test.
+"""
+import pathlib
+import re
+import sys
+import xml.etree.ElementTree as ET
+
+
+class Count:
+    def __init__(self, passed=0, failed=0, skipped=0):
+        self.passed, self.failed, self.skipped = passed, failed, skipped
+
+    def __iadd__(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        return self
+
+    def __str__(self):
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def cmocka(output, failed):
+    """The counts of cmocka's summaries in a program's output; None when it printed none."""
+    def total(word):
+        return sum(map(int, re.findall(rf"^\[\s+{word}\s+\] (\d+) test\(s\)", output, re.M)))
+
+    if not re.search(r"^\[=+\] ", output, re.M):
+        return None
+    count = Count(total("PASSED"), total("FAILED"), total("SKIPPED"))
+    if not count.passed and not count.failed and not count.skipped:     # died half-way
+        count.passed = len(re.findall(r"^\[\s+OK \] ", output, re.M))
+    if failed and not count.failed:
+        count.failed = 1
+    return count
+
+
+def of_case(case):
+    """(count, is it bad) of one <testcase>."""
+    failed = case.find("failure") is not None or case.find("error") is not None \
+        or case.get("status") == "fail"
+    skipped = not failed and (case.find("skipped") is not None
+                              or case.get("status") in ("notrun", "disabled"))
+    output = "".join(node.text or "" for node in case.iter("system-out"))
+    count = None if skipped else cmocka(output, failed)
+    if count is None:
+        count = Count(not failed and not skipped, failed, skipped)
+    return count, failed
+
+
+def summarize(folder):
+    whole, bad = Count(), []
+    for file in sorted(pathlib.Path(folder).glob("*.xml")):
+        suite = Count()
+        try:
+            cases = list(ET.parse(file).iter("testcase"))
+        except ET.ParseError as error:
+            suite.failed, cases = 1, []
+            bad.append(f"{file.name}: cannot be read: {error}")
+        for case in cases:
+            count, failed = of_case(case)
+            suite += count
+            name = f"{case.get('classname', '')} {case.get('name', '')}".strip()
+            if failed:
+                bad.append(f"{file.stem}: {name}")
+            node = case.find("skipped")
+            if count.skipped and node is not None:
+                print(f"  skipped {name}: {node.get('message') or (node.text or '').strip()}")
+        print(f"  {file.stem:<28} {suite}")
+        whole += suite
+    for line in bad:
+        print(f"  FAILED {line}")
+    print(whole)
+    return 1 if whole.failed or not whole.passed else 0
+
+
+def record(file, name, result, message):
+    suite = ET.Element("testsuite", name=name, tests="1")
+    case = ET.SubElement(suite, "testcase", classname="", name=name)
+    if result != "passed":
+        tag = "failure" if result == "failed" else "skipped"
+        ET.SubElement(case, tag, message=message)
+    ET.ElementTree(suite).write(file, encoding="unicode")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "record":
+        record(*sys.argv[2:6])
+    else:
+        sys.exit(summarize(sys.argv[2]))
