@@ -15,7 +15,7 @@ die()  { say "$(basename "$0"): $*"; exit 1; }
 
 build_packages="gcc libc6-dev cmake ninja-build pkgconf libmicrohttpd-dev libjansson-dev \
 libpq-dev libcurl4-openssl-dev uuid-dev libssl-dev"
-database_packages="postgresql postgresql-client"
+database_packages="postgresql"
 run_packages="curl ca-certificates"
 test_packages="libcmocka-dev python3 python3-pytest python3-psycopg2"
 fuzz_packages="clang libclang-rt-dev llvm"

@@ -42,14 +42,22 @@ def cmocka(output, failed):
     return count
 
 
+def output_of(case):
+    return "".join(node.text or "" for node in case.iter("system-out"))
+
+
+def skips(case):
+    """The names of the tests a cmocka program says it skipped."""
+    return {name for name in re.findall(r"^\[\s+SKIPPED\s+\] (\S+)$", output_of(case), re.M)}
+
+
 def of_case(case):
     """(count, is it bad) of one <testcase>."""
     failed = case.find("failure") is not None or case.find("error") is not None \
         or case.get("status") == "fail"
     skipped = not failed and (case.find("skipped") is not None
                               or case.get("status") in ("notrun", "disabled"))
-    output = "".join(node.text or "" for node in case.iter("system-out"))
-    count = None if skipped else cmocka(output, failed)
+    count = None if skipped else cmocka(output_of(case), failed)
     if count is None:
         count = Count(not failed and not skipped, failed, skipped)
     return count, failed
@@ -69,7 +77,11 @@ def summarize(folder):
             suite += count
             name = f"{case.get('classname', '')} {case.get('name', '')}".strip()
             if failed:
-                bad.append(f"{file.stem}: {name}")
+                node = case.find("failure")
+                why = (node.get("message") or "").splitlines()[:1] if node is not None else []
+                bad.append(": ".join([file.stem, name, *why]))
+            for one in sorted(skips(case)):
+                print(f"  skipped {name}: {one}")
             node = case.find("skipped")
             if count.skipped and node is not None:
                 print(f"  skipped {name}: {node.get('message') or (node.text or '').strip()}")
