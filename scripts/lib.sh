@@ -82,7 +82,7 @@ build() {
 	mkdir -p "$top/build"
 	log=$top/build/$preset.log
 	say "Building ($preset) …"
-	if ! { cd "$top" && cmake --preset "$preset" ${CALLGATE_CMAKE_FLAGS:-} &&
+	if ! { cd "$top" && cmake --preset "$preset" ${cmake_flags:-} &&
 		cmake --build --preset "$preset" ${1:+--target "$@"}; } >"$log" 2>&1 </dev/null; then
 		grep -n -E -A 12 'error:|Error|FAILED:|undefined reference' "$log" | head -n 80 >&2 || true
 		say "The build failed; all of it is in $log"

@@ -10,7 +10,7 @@ from .client import Client
 from .postgres import TOP
 from .wait import until
 
-BIN = pathlib.Path(os.environ.get("CALLGATE_BIN") or TOP / "build" / "dev" / "callgate")
+BIN = pathlib.Path(os.environ.get("CALLGATE_TEST_BIN") or TOP / "build" / "dev" / "callgate")
 
 # Only what a test says reaches the program: none of the caller's own settings.
 PASSED_ON = ("PATH", "HOME", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS")
