@@ -151,14 +151,10 @@ const struct call_reason_info *call_reason_info(enum call_reason r)
 	return &reasons[r];
 }
 
-/* A started second counts, and a started increment counts; written with division and
- * remainder, because adding first would overflow at the top of the range. */
-static int64_t round_up(int64_t v, int64_t step)
+/* Not (v + step - 1) / step: that overflows at the top of the range. */
+static int64_t started_steps(int64_t v, int64_t step)
 {
-	int64_t steps = v / step + (v % step != 0);
-	int64_t rounded;
-
-	return __builtin_mul_overflow(steps, step, &rounded) ? INT64_MAX : rounded;
+	return v / step + (v % step != 0);
 }
 
 int64_t call_billable_seconds(int64_t talk_ms, int minimum_s, int increment_s)
@@ -168,7 +164,8 @@ int64_t call_billable_seconds(int64_t talk_ms, int minimum_s, int increment_s)
 	assert(minimum_s > 0 && increment_s > 0);
 	if (talk_ms <= 0)
 		return 0;
-	seconds = round_up(talk_ms, 1000) / 1000;
-	seconds = round_up(seconds, increment_s);
+	/* No overflow: a thousandth of the range leaves room for any int increment. */
+	seconds = started_steps(talk_ms, 1000);
+	seconds = started_steps(seconds, increment_s) * increment_s;
 	return seconds > minimum_s ? seconds : minimum_s;
 }

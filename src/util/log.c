@@ -86,6 +86,8 @@ static void put_escaped(struct line *l, const char *s, size_t n)
 
 	if (c == '\n') {
 		put_str(l, "\\n");
+	} else if (c == '\r') {
+		put_str(l, "\\r");
 	} else if (c == '\t') {
 		put_str(l, "\\t");
 	} else {
@@ -225,11 +227,12 @@ static size_t render(char *out, size_t size, bool json, const char *time, enum l
 {
 	struct line l = { .out = out, .max = size > TAIL_BYTES ? size - TAIL_BYTES : 0 };
 
-	if (size > 0)
-		out[0] = '\0';
 	put_head(&l, json, time, level, name);
-	if (l.over)
+	if (l.over) {
+		if (size > 0)
+			out[0] = '\0';
 		return 0;
+	}
 	for (size_t i = 1; i < n && !l.over; i++) {
 		size_t before = l.len;
 

@@ -1,0 +1,98 @@
+/* Digests and randomness. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include <pthread.h>
+
+#include "callgate/digest.h"
+
+static void assert_sha256(const char *data, size_t len, const char *expected)
+{
+	uint8_t digest[SHA256_SIZE];
+	char text[2 * SHA256_SIZE + 1];
+
+	sha256(data, len, digest);
+	hex_encode(digest, sizeof digest, text);
+	assert_string_equal(text, expected);
+}
+
+/* The examples of FIPS 180-4. */
+static void sha256_gives_the_published_values(void **state)
+{
+	(void)state;
+	assert_sha256("", 0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+	assert_sha256("abc", 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+static void *hash_often(void *arg)
+{
+	uint8_t first[SHA256_SIZE], again[SHA256_SIZE];
+	int *wrong = arg;
+
+	sha256(wrong, sizeof *wrong, first);
+	for (int i = 0; i < 500; i++) {
+		sha256("other", 5, again);
+		sha256(&(int){ 0 }, sizeof(int), again);
+		*wrong += memcmp(first, again, sizeof first) != 0;
+		if (*wrong)
+			break;
+	}
+	return NULL;
+}
+
+static void threads_hash_side_by_side(void **state)
+{
+	pthread_t threads[4];
+	int wrong[4] = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, hash_often, &wrong[i]), 0);
+	for (int i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(wrong[i], 0);
+}
+
+static void random_bytes_fill_all_that_was_asked_for_and_no_more(void **state)
+{
+	static uint8_t bytes[1002];
+	int zeros = 0;
+
+	(void)state;
+	random_bytes(bytes + 1, sizeof bytes - 2);
+	for (size_t i = 1; i + 1 < sizeof bytes; i++)
+		zeros += bytes[i] == 0;
+	assert_true(zeros < 100);
+	assert_int_equal(bytes[0], 0);
+	assert_int_equal(bytes[sizeof bytes - 1], 0);
+	random_bytes(bytes, 0);
+	assert_int_equal(bytes[0], 0);
+}
+
+static void hex_is_small_and_ends(void **state)
+{
+	char out[9] = "xxxxxxxx";
+
+	(void)state;
+	hex_encode("\x00\x9f\xff", 3, out);
+	assert_string_equal(out, "009fff");
+	hex_encode("", 0, out);
+	assert_string_equal(out, "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sha256_gives_the_published_values),
+		cmocka_unit_test(threads_hash_side_by_side),
+		cmocka_unit_test(random_bytes_fill_all_that_was_asked_for_and_no_more),
+		cmocka_unit_test(hex_is_small_and_ends),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
