@@ -2,6 +2,7 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 import uuid
@@ -60,6 +61,7 @@ class Cluster:
 
     def remove(self):
         self._pg("remove", self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def connect(self):
         connection = psycopg2.connect(self.url)
