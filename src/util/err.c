@@ -62,13 +62,7 @@ void err_prefix(struct errinfo *e, const char *fmt, ...)
 		w.text[0] = '\0';
 	va_end(ap);
 	str_copy(front.text, sizeof front.text, w.text);
-
 	n = strlen(front.text);
-	if (n > 0 && e->text[0]) {
-		str_copy(front.text + n, sizeof front.text - n, ": ");
-		n += strlen(front.text + n);
-		str_copy(front.text + n, sizeof front.text - n, e->text);
-	}
-	if (n > 0)
-		*e = front;
+	str_copy(front.text + n, sizeof front.text - n, e->text);
+	*e = front;
 }

@@ -140,7 +140,8 @@ static void somebody_is_at_fault_unless_all_went_as_wished(void **state)
 			assert_int_not_equal(info->fault, FAULT_NONE);
 		if (info->state == CALL_CANCELED)
 			assert_int_equal(info->fault, FAULT_NONE);
-		if (info->fault == FAULT_NONE || info->fault == FAULT_CONFIGURATION || info->fault == FAULT_POLICY)
+		if (info->fault == FAULT_NONE || info->fault == FAULT_CONFIGURATION ||
+		    info->fault == FAULT_POLICY)
 			assert_false(info->retryable);
 	}
 }
@@ -160,7 +161,8 @@ static void fault_names_differ(void **state)
 	(void)state;
 	for (int i = 0; i < FAULT_COUNT; i++)
 		for (int j = 0; j < i; j++)
-			assert_string_not_equal(call_fault_name((enum call_fault)i), call_fault_name((enum call_fault)j));
+			assert_string_not_equal(call_fault_name((enum call_fault)i),
+			                        call_fault_name((enum call_fault)j));
 	assert_string_equal(call_fault_name(FAULT_CALLEE), "callee");
 }
 

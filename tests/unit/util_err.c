@@ -83,7 +83,7 @@ static void a_prefix_goes_before_the_words(void **state)
 
 	(void)state;
 	assert_int_equal(err_set(&e, ERR_INVALID, "no such file"), ERR_INVALID);
-	err_prefix(&e, "reading %s", "pool.json");
+	err_prefix(&e, "reading %s: ", "pool.json");
 	assert_string_equal(e.text, "reading pool.json: no such file");
 }
 

@@ -42,8 +42,8 @@ static void an_event_without_fields_is_its_level_and_name(void **state)
 static void every_type_has_its_form_in_text(void **state)
 {
 	(void)state;
-	RENDER(false, LOG_LEVEL_WARN, "call.ended", LOG_ID("call", &some_id), LOG_STR("outcome", "busy"),
-	       LOG_INT("attempt", -2), LOG_TEL("to", "+14155550123"), LOG_STR("sip", NULL));
+	RENDER(false, LOG_LEVEL_WARN, "call.ended", LOG_ID("call", &some_id),
+	       LOG_STR("outcome", "busy"), LOG_INT("attempt", -2), LOG_TEL("to", "+14155550123"), LOG_STR("sip", NULL));
 	assert_string_equal(line, "warn call.ended call=0192f0c1-2b3d-7e4f-8a5b-6c7d8e9f0a1b "
 	                          "outcome=busy attempt=-2 to=***23 sip=null\n");
 }
@@ -62,8 +62,9 @@ static void every_type_has_its_form_in_json(void **state)
 static void values_that_could_mislead_are_quoted_in_text(void **state)
 {
 	(void)state;
-	RENDER(false, LOG_LEVEL_INFO, "e", LOG_STR("a", "two words"), LOG_STR("b", "x=1"), LOG_STR("c", ""),
-	       LOG_STR("d", "null"), LOG_STR("e", "\"q\""), LOG_STR("f", "你好"), LOG_STR("g", "back\\slash"));
+	RENDER(false, LOG_LEVEL_INFO, "e", LOG_STR("a", "two words"), LOG_STR("b", "x=1"),
+	       LOG_STR("c", ""), LOG_STR("d", "null"), LOG_STR("e", "\"q\""), LOG_STR("f", "你好"),
+	       LOG_STR("g", "back\\slash"));
 	assert_string_equal(line, "info e a=\"two words\" b=\"x=1\" c=\"\" d=\"null\" e=\"\\\"q\\\"\" "
 	                          "f=\"你好\" g=\"back\\\\slash\"\n");
 }
@@ -106,7 +107,8 @@ static void of_a_telephone_number_only_two_digits_are_shown(void **state)
 		char want[80];
 
 		RENDER(true, LOG_LEVEL_INFO, "e", LOG_TEL("to", cases[i].tel));
-		snprintf(want, sizeof want, "{\"level\":\"info\",\"event\":\"e\",\"to\":%s}\n", cases[i].shown);
+		snprintf(want, sizeof want, "{\"level\":\"info\",\"event\":\"e\",\"to\":%s}\n",
+		         cases[i].shown);
 		assert_string_equal(line, want);
 	}
 	RENDER(false, LOG_LEVEL_INFO, "e", LOG_TEL("to", NULL));
@@ -148,10 +150,10 @@ static void fields_that_do_not_fit_are_left_out_and_the_line_says_so(void **stat
 
 	(void)state;
 	n = log_render(small, sizeof small, true, LOG_LEVEL_INFO, "e",
-	               LOG_FIELDS_(LOG_INT("a", 1), LOG_STR("b", "0123456789012345678901234567890123456789"),
-	                           LOG_INT("c", 3)), 4);
+	               LOG_FIELDS_(LOG_INT("a", 1), LOG_INT("c", 3),
+	                           LOG_STR("b", "0123456789012345678901234567890123456789")), 4);
 	assert_int_equal(n, strlen(small));
-	assert_string_equal(small, "{\"level\":\"info\",\"event\":\"e\",\"a\":1,\"cut\":true}\n");
+	assert_string_equal(small, "{\"level\":\"info\",\"event\":\"e\",\"a\":1,\"c\":3,\"cut\":true}\n");
 	log_render(small, sizeof small, false, LOG_LEVEL_INFO, "e",
 	           LOG_FIELDS_(LOG_STR("b", "0123456789012345678901234567890123456789"),
 	                       LOG_STR("c", "0123456789012345678901234567890123456789")), 3);
@@ -279,7 +281,8 @@ static void below_the_level_nothing_is_even_evaluated(void **state)
 static void *log_lines(void *arg)
 {
 	for (int i = 0; i < LINES; i++)
-		LOG_INFO("test.line", LOG_INT("thread", *(int *)arg), LOG_INT("n", i), LOG_STR("pad", "p p p p p"));
+		LOG_INFO("test.line", LOG_INT("thread", *(int *)arg), LOG_INT("n", i),
+		         LOG_STR("pad", "p p p p p"));
 	return NULL;
 }
 
