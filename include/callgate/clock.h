@@ -1,0 +1,17 @@
+/* Time. Wall time is UTC milliseconds since 1970 and is only for people and ids;
+ * what is stored takes the database's clock. Waiting and stopping early go by the
+ * monotonic clock. */
+#ifndef CALLGATE_CLOCK_H
+#define CALLGATE_CLOCK_H
+
+#include <stdint.h>
+
+int64_t wall_ms(void);
+int64_t mono_ms(void);
+int64_t mono_us(void);
+
+/* RFC 3339 in UTC with milliseconds, "2026-11-20T08:32:00.123Z"; out holds 25 bytes. */
+#define RFC3339_SIZE 25
+void time_format(int64_t utc_ms, char out[RFC3339_SIZE]);
+
+#endif

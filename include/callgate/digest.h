@@ -1,0 +1,14 @@
+/* Digests and randomness, over OpenSSL's libcrypto and the kernel. */
+#ifndef CALLGATE_DIGEST_H
+#define CALLGATE_DIGEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SHA256_SIZE 32
+
+void sha256(const void *data, size_t len, uint8_t out[SHA256_SIZE]);
+void random_bytes(void *out, size_t len);       /* never fails; ends the process if the kernel cannot */
+void hex_encode(const void *data, size_t len, char *out);       /* out: 2 * len + 1 */
+
+#endif

@@ -1,0 +1,105 @@
+/* A provider places calls. Every driver fills the same table of functions. Each starts
+ * its work and returns at once; what becomes of it arrives later as events, from a
+ * thread of the driver's own. A driver keeps no truth: whatever must survive a crash is
+ * in the database before the driver is asked.
+ *
+ * A phone never rings twice for one attempt: dial() is called at most once for an
+ * attempt, after its intent is committed. What is uncertain is asked about by lookup(),
+ * never dialed again. */
+#ifndef CALLGATE_PROVIDER_H
+#define CALLGATE_PROVIDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "callgate/call.h"
+#include "callgate/e164.h"
+#include "callgate/err.h"
+#include "callgate/id.h"
+
+struct provider;
+
+/* One attempt of one call. Everything is borrowed until the function returns. */
+struct dial_request {
+	struct id   call_id;
+	int64_t     org_id;
+	int         attempt;            /* 1 for the first                                  */
+	const char *from;               /* E.164, the caller number, always given           */
+	const char *to;
+	const char *variables;          /* JSON text for the agent, or NULL                 */
+	const char *agent;
+	int         ring_timeout_s;
+	int         max_duration_s;
+	const char *trunk_ref;          /* the provider's name of the trunk, or NULL        */
+	const char *trunk_config;       /* JSON text, "{}" if none                          */
+	const char *provider_ref;       /* for lookup and hangup: as last reported, or NULL */
+	int64_t     since_ms;           /* for lookup: since the intent was committed       */
+	int         phase;              /* for lookup: 2 never confirmed, 3 the provider had it */
+};
+
+enum provider_event_kind {
+	PROVIDER_READY,         /* prepare() is done: the intent may be committed, then dial()   */
+	PROVIDER_ACCEPTED,      /* the provider has the attempt; `ref` is its name of it         */
+	PROVIDER_RINGING,
+	PROVIDER_ANSWERED,
+	PROVIDER_ENDED,         /* `outcome` says how; nothing but repetitions may follow        */
+	PROVIDER_UNCERTAIN,     /* after dial(): perhaps dialed; after lookup(): cannot be told
+	                         * yet, ask again after `retry_ms`                               */
+};
+
+/* Events may come late, twice and in any order; whoever receives them copes. */
+struct provider_event {
+	enum provider_event_kind kind;
+	struct id                call_id;
+	int64_t                  org_id;
+	int                      attempt;
+	char                     ref[64];       /* "" when there is nothing new            */
+	int                      retry_ms;
+	struct call_outcome      outcome;
+};
+
+typedef void provider_event_fn(void *arg, const struct provider_event *ev);
+
+struct provider_ops {
+	const char *name;       /* trunks.driver */
+
+	/* NULL when nothing has to be done before the intent (creating a room, waiting for an
+	 * agent). Ends in READY, or in ENDED with never_rang. */
+	enum err (*prepare)(struct provider *p, const struct dial_request *rq, struct errinfo *e);
+
+	/* Dials. Anything but OK means: certainly not dialed, and no event will follow. */
+	enum err (*dial)(struct provider *p, const struct dial_request *rq, struct errinfo *e);
+
+	/* Asks what became of an attempt this process did not dial, or lost sight of. If it is
+	 * alive the driver follows it from there (ACCEPTED, RINGING, ANSWERED, ENDED); if the
+	 * provider cannot tell and never will: ENDED with REASON_OUTCOME_UNKNOWN. */
+	enum err (*lookup)(struct provider *p, const struct dial_request *rq, struct errinfo *e);
+
+	/* Asks for the end; ENDED follows, with what really happened. */
+	enum err (*hangup)(struct provider *p, const struct dial_request *rq, struct errinfo *e);
+
+	/* Ends the driver's threads; no event comes any more when it returns. */
+	void (*free)(struct provider *p);
+};
+
+/* Base of every driver's own struct (first member). */
+struct provider {
+	const struct provider_ops *ops;
+};
+
+/* ── the built-in simulator ─────────────────────────────────────────────────────── */
+
+struct simulator_config {
+	/* Simulated seconds pass this many times faster; 1 is real time. */
+	double      speed;
+	/* Append-only file that gets one line per dial, "CALL_ID ATTEMPT FROM TO\n", written
+	 * before anything else happens: what a callee would count. NULL: none. */
+	const char *dial_ledger;
+	/* Every destination is answered and ended at once, without timers: for measuring. */
+	bool        instant;
+};
+
+enum err simulator_new(const struct simulator_config *c, provider_event_fn *on_event, void *arg,
+                       struct provider **out, struct errinfo *e) MUST_USE;
+
+#endif

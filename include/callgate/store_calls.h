@@ -1,0 +1,99 @@
+/* Accepting and reading calls: the two statements behind the HTTP edge. Both take
+ * whatever waits and answer each item by its own outcome; a refusal is never an error. */
+#ifndef CALLGATE_STORE_CALLS_H
+#define CALLGATE_STORE_CALLS_H
+
+#include "callgate/call.h"
+#include "callgate/digest.h"
+#include "callgate/e164.h"
+#include "callgate/id.h"
+#include "callgate/store.h"
+
+/* In the order in which they are decided (design: order of refusals). */
+enum admit_outcome {
+	ADMIT_ACCEPTED = 0,
+	ADMIT_KEY_UNKNOWN,      /* 401 no such key, revoked or expired                */
+	ADMIT_BODY_INVALID,     /* 400 the key is good and body_ok was false          */
+	ADMIT_PROJECT_DENIED,   /* 403 unknown project, or the user is not a member   */
+	ADMIT_NUMBER_UNKNOWN,   /* 404 the organization has no such number            */
+	ADMIT_POOL_DENIED,      /* 403 the number is in no pool of the user           */
+	ADMIT_NUMBER_INACTIVE,  /* 400                                                */
+	ADMIT_NO_TRUNK,         /* 404 no outbound trunk, or outbound switched off    */
+	ADMIT_NO_CREDITS,       /* 402                                                */
+	ADMIT_BUSY,             /* 409 a call to this destination is not yet final    */
+	ADMIT_FAILED,           /* 500 this item alone made the statement fail        */
+	ADMIT_OUTCOME_COUNT
+};
+
+/* Where a new call waits: what the scheduler is told. */
+struct lane_key {
+	int64_t org_id;
+	int32_t project_id;
+	int32_t trunk_id;       /* 0: test */
+	int16_t prio;           /* 0 high, 1 normal, 2 low */
+};
+
+struct admission {
+	/* in; strings are borrowed */
+	int64_t       key_org;
+	uint8_t       key_hash[SHA256_SIZE];
+	bool          body_ok;          /* false: only the key is looked at           */
+	const char   *project;
+	const char   *from;             /* E.164                                      */
+	const char   *to;               /* E.164                                      */
+	const char   *variables;        /* JSON text, or NULL                         */
+	const char   *request_id;
+	struct id     call_id;          /* fresh, from id_new()                       */
+	/* out */
+	enum admit_outcome outcome;
+	struct lane_key    lane;        /* when accepted                              */
+};
+
+#define ADMIT_BATCH_MAX 256
+
+/* Admits n calls in one statement and one commit. When it returns OK every item has its
+ * outcome and every accepted call is durable. An item that makes the statement fail is
+ * found by halving and gets ADMIT_FAILED alone. A broken connection is healed inside:
+ * the ids are looked up, and what did not commit is sent again. `lock_per_org` narrows
+ * the destination lock to the organization. On error nothing may be assumed. */
+enum err store_admit(struct store *s, struct admission **items, size_t n, bool lock_per_org,
+                     struct errinfo *e) MUST_USE;
+
+enum read_outcome { READ_FOUND = 0, READ_KEY_UNKNOWN, READ_NOT_FOUND };
+
+/* A call as its project's members see it. Times are UTC ms, 0 when not (yet) reached. */
+struct call_record {
+	struct id           id;
+	char                project[65];
+	char                from[E164_SIZE];
+	char                to[E164_SIZE];
+	bool                test;
+	char               *variables;  /* owned; JSON text or NULL                   */
+	char               *agent;      /* owned; NULL before dispatch                */
+	char               *provider_ref;       /* owned; NULL                        */
+	enum call_state     state;
+	struct call_outcome outcome;    /* reason NONE until final                    */
+	int                 attempts;
+	int                 ring_timeout_s, max_duration_s;
+	int64_t             created_ms, initiated_ms, ringing_ms, answered_ms, ended_ms;
+	int64_t             billed_s, charged_mc, held_mc;
+};
+void call_record_done(struct call_record *r);
+
+struct call_read {
+	/* in */
+	int64_t   key_org;
+	uint8_t   key_hash[SHA256_SIZE];
+	struct id call_id;
+	/* out */
+	enum read_outcome  outcome;
+	struct call_record call;        /* when found; call_record_done() by the caller */
+};
+
+#define READ_BATCH_MAX 256
+
+/* Reads n calls in one statement. A call of another organization, or of a project the
+ * key's user is no member of, is not found. */
+enum err store_calls_read(struct store *s, struct call_read **items, size_t n, struct errinfo *e) MUST_USE;
+
+#endif

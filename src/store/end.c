@@ -1,0 +1,238 @@
+/* The way of a call after its intent: progress, the end, another attempt, and the end of
+ * what waited too long. A word about an attempt is bound to the attempt's row in
+ * call_inflight; that row exists once and is deleted with the end, so everything here
+ * happens exactly once however often it is said. */
+#include "flight.h"
+
+#include <string.h>
+
+#include "callgate/log.h"
+
+/* call_inflight_pkey; HOT. Only what is ahead of the stored state changes it. The two
+ * events of one item get their own seq; if the state was skipped forward earlier, a late
+ * "ringing" writes neither time nor event. */
+static const Oid progress_types[] = {
+	OID_INT8_ARRAY, OID_UUID_ARRAY, OID_INT2_ARRAY, OID_BOOL_ARRAY, OID_BOOL_ARRAY, OID_BOOL_ARRAY, OID_TEXT_ARRAY,
+};
+static const struct pg_statement progress_statement = PG_STATEMENT("progress", progress_types,
+	"with u as (update call_inflight f set"
+	"     state = greatest(f.state, case when x.answered then 3 when x.ringing then 2 else 1 end)::smallint,"
+	"     phase = case when x.uncertain and f.phase < 3 then 2 when x.uncertain then f.phase else 3 end::smallint,"
+	"     ringing_at = case when x.ringing and f.state < 2 then clock_timestamp() else f.ringing_at end,"
+	"     answered_at = case when x.answered and f.state < 3 then clock_timestamp() else f.answered_at end,"
+	"     provider_ref = coalesce(x.ref, f.provider_ref)"
+	"   from unnest($1::bigint[], $2::uuid[], $3::smallint[], $4::bool[], $5::bool[], $6::bool[], $7::text[])"
+	"        x(o, c, a, ringing, answered, uncertain, ref)"
+	"   where f.org_id = x.o and f.call_id = x.c and f.attempt = x.a and f.phase > 0"
+	"   returning f.*, x.ringing, x.answered, x.uncertain)"
+	" insert into call_events (org_id, call_id, seq, kind, at)"
+	" select org_id, call_id, attempt * 16 + 2, 2, ringing_at from u where ringing and ringing_at is not null"
+	" union all"
+	" select org_id, call_id, attempt * 16 + 3, 3, answered_at from u where answered"
+	" union all"
+	" select org_id, call_id, attempt * 16 + 13, 33, clock_timestamp() from u where uncertain and phase = 2"
+	" on conflict do nothing");
+
+enum err store_progress(struct store *s, const struct call_progress *items, size_t n, struct errinfo *e)
+{
+	CLEANUP(pg_args_done) struct pg_args a;
+	size_t i;
+
+	if (n == 0)
+		return OK;
+	pg_args_init(&a);
+	put_refs(&a, &items[0].call, sizeof *items, n);
+	PG_COLUMN(&a, OID_BOOL, n, pg_put_bool(&a, items[i].ringing));
+	PG_COLUMN(&a, OID_BOOL, n, pg_put_bool(&a, items[i].answered));
+	PG_COLUMN(&a, OID_BOOL, n, pg_put_bool(&a, items[i].uncertain));
+	PG_COLUMN(&a, OID_TEXT, n, pg_put_text(&a, items[i].provider_ref));
+	return pg_run(s, &progress_statement, &a, NULL, e);
+}
+
+/* ── the end ──────────────────────────────────────────────────────────────────── */
+
+/* What every end does, given u, the calls it has just made final: settle the money, free
+ * the destination. Accounts are locked first, in order, as admit.c does it: the count()
+ * makes the delete wait for them. A charge is the talked seconds at the rate of the call,
+ * rounded up once. */
+#define SETTLE_SQL \
+	" acct as materialized (" \
+	"  select a.org_id, a.account_id from credit_accounts a" \
+	"  where (a.org_id, a.account_id) in (select org_id, account_id from u where hold_mc > 0 or charged_mc > 0)" \
+	"  order by a.org_id, a.account_id for update)," \
+	" paid as (update credit_accounts a set balance_mc = a.balance_mc - s.charged_mc, held_mc = a.held_mc - s.hold_mc" \
+	"  from (select org_id, account_id, sum(charged_mc)::bigint as charged_mc, sum(hold_mc)::bigint as hold_mc" \
+	"        from u group by 1, 2) s join acct using (org_id, account_id)" \
+	"  where a.org_id = s.org_id and a.account_id = s.account_id)," \
+	" entry as (insert into credit_ledger (org_id, account_id, kind, amount_mc, call_id)" \
+	"  select org_id, account_id, 2, -charged_mc, call_id from u where charged_mc > 0)," \
+	" freed as (delete from destination_locks l using u" \
+	"  where l.dest = u.to_e164 and l.scope = u.lock_scope and l.call_id = u.call_id" \
+	"    and (select count(*) from acct) >= 0)"
+
+/* call_inflight_pkey, then the primary key of the one partition of calls (the bounds prune
+ * the others before anything runs), then the settling. */
+static const Oid finish_types[] = {
+	OID_INT8_ARRAY, OID_UUID_ARRAY, OID_INT2_ARRAY, OID_INT2_ARRAY, OID_INT2_ARRAY, OID_INT2_ARRAY, OID_TEXT_ARRAY,
+	OID_TEXT_ARRAY, OID_UUID, OID_UUID,
+};
+static const struct pg_statement finish_statement = PG_STATEMENT("finish", finish_types,
+	"with d as (delete from call_inflight f"
+	"   using unnest($1::bigint[], $2::uuid[], $3::smallint[], $4::smallint[], $5::smallint[], $6::smallint[],"
+	"                $7::text[], $8::text[]) with ordinality x(o, c, a, state, reason, sip_code, sip_phrase, code, ix)"
+	"   where f.org_id = x.o and f.call_id = x.c and f.attempt = x.a"
+	"   returning f.*, x.state as final, x.reason, x.sip_code, x.sip_phrase, x.code, x.ix, clock_timestamp() as ended_at),"
+	" u as (update calls k set state = d.final, reason = d.reason, attempts = d.attempt, sip_code = d.sip_code,"
+	"     sip_phrase = d.sip_phrase, provider_code = d.code, provider_ref = d.provider_ref, agent = d.agent,"
+	"     initiated_at = d.initiated_at, ringing_at = d.ringing_at, answered_at = d.answered_at, ended_at = d.ended_at,"
+	"     billed_s = coalesce(ceil(extract(epoch from d.ended_at - d.answered_at)), 0)::int,"
+	"     charged_mc = case when d.answered_at is null then 0 else"
+	"       ceil(k.rate_mc * ceil(extract(epoch from d.ended_at - d.answered_at)) / 60)::bigint end"
+	"   from d where k.org_id = d.org_id and k.call_id = d.call_id and k.call_id between $9 and $10"
+	"   returning k.org_id, k.call_id, k.account_id, k.hold_mc, k.charged_mc, k.to_e164, k.lock_scope, k.attempts,"
+	"             k.state, k.ended_at, k.reason, k.sip_code, d.ix),"
+	SETTLE_SQL ","
+	" ev as (insert into call_events (org_id, call_id, seq, kind, at, data)"
+	"   select org_id, call_id, attempts * 16 + 15, state, ended_at,"
+	"          jsonb_build_object('reason', reason, 'sipCode', sip_code) from u on conflict do nothing)"
+	" select ix::int from u");
+
+static const char *null_if_empty(const char *s)
+{
+	return s[0] ? s : NULL;
+}
+
+static void put_bounds(struct pg_args *a, const struct call_end *items, size_t n)
+{
+	const struct id *lo = &items[0].call.call_id, *hi = lo;
+	size_t i;
+
+	for (i = 1; i < n; i++) {
+		if (id_cmp(&items[i].call.call_id, lo) < 0)
+			lo = &items[i].call.call_id;
+		if (id_cmp(&items[i].call.call_id, hi) > 0)
+			hi = &items[i].call.call_id;
+	}
+	pg_arg_id(a, lo);
+	pg_arg_id(a, hi);
+}
+
+static enum call_state final_state(const struct call_outcome *o)
+{
+	return call_reason_info(o->reason)->state;
+}
+
+enum err store_finish(struct store *s, struct call_end *items, size_t n, struct errinfo *e)
+{
+	CLEANUP(pg_clearp) PGresult *r = NULL;
+	CLEANUP(pg_args_done) struct pg_args a;
+	enum err err;
+	size_t i;
+	int row;
+
+	if (n == 0)
+		return OK;
+	pg_args_init(&a);
+	put_refs(&a, &items[0].call, sizeof *items, n);
+	PG_COLUMN(&a, OID_INT2, n, pg_put_int2(&a, (int16_t)final_state(&items[i].outcome)));
+	PG_COLUMN(&a, OID_INT2, n, pg_put_int2(&a, (int16_t)items[i].outcome.reason));
+	PG_COLUMN(&a, OID_INT2, n, pg_put_int2(&a, (int16_t)items[i].outcome.sip_code));
+	PG_COLUMN(&a, OID_TEXT, n, pg_put_text(&a, null_if_empty(items[i].outcome.sip_phrase)));
+	PG_COLUMN(&a, OID_TEXT, n, pg_put_text(&a, null_if_empty(items[i].outcome.provider_code)));
+	put_bounds(&a, items, n);
+	err = pg_run(s, &finish_statement, &a, &r, e);
+	if (err)
+		return err;
+	for (i = 0; i < n; i++)
+		items[i].ended = false;
+	for (row = 0; row < PQntuples(r); row++)
+		items[pg_get_int4(r, row, 0) - 1].ended = true;
+	return OK;
+}
+
+/* ── another attempt ──────────────────────────────────────────────────────────── */
+
+static const Oid retry_types[] = {
+	OID_INT8_ARRAY, OID_UUID_ARRAY, OID_INT2_ARRAY, OID_INT2_ARRAY, OID_INT2_ARRAY, OID_INT4_ARRAY,
+};
+static const struct pg_statement retry_statement = PG_STATEMENT("retry", retry_types,
+	"with d as (delete from call_inflight f"
+	"   using unnest($1::bigint[], $2::uuid[], $3::smallint[], $4::smallint[], $5::smallint[], $6::int[])"
+	"         x(o, c, a, reason, sip_code, delay_ms)"
+	"   where f.org_id = x.o and f.call_id = x.c and f.attempt = x.a"
+	"   returning f.*, x.reason, x.sip_code, x.delay_ms),"
+	" w as (insert into call_schedule (org_id, call_id, shard, run_at, project_id, trunk_id, prio, attempt)"
+	"   select org_id, call_id, org_id % 64, clock_timestamp() + delay_ms * interval '1 ms', project_id, trunk_id, prio,"
+	"          attempt + 1 from d on conflict do nothing),"
+	" k as (update calls c set attempts = d.attempt from d where c.org_id = d.org_id and c.call_id = d.call_id)"
+	" insert into call_events (org_id, call_id, seq, kind, data)"
+	" select org_id, call_id, attempt * 16 + 14, 32,"
+	"        jsonb_build_object('reason', reason, 'sipCode', sip_code, 'delayMs', delay_ms) from d on conflict do nothing");
+
+enum err store_retry(struct store *s, const struct call_retry *items, size_t n, struct errinfo *e)
+{
+	CLEANUP(pg_args_done) struct pg_args a;
+	size_t i;
+
+	if (n == 0)
+		return OK;
+	pg_args_init(&a);
+	put_refs(&a, &items[0].call, sizeof *items, n);
+	PG_COLUMN(&a, OID_INT2, n, pg_put_int2(&a, (int16_t)items[i].outcome.reason));
+	PG_COLUMN(&a, OID_INT2, n, pg_put_int2(&a, (int16_t)items[i].outcome.sip_code));
+	PG_COLUMN(&a, OID_INT4, n, pg_put_int4(&a, items[i].delay_ms));
+	return pg_run(s, &retry_statement, &a, NULL, e);
+}
+
+/* ── waited too long ──────────────────────────────────────────────────────────── */
+
+/* call_queue_pkey, the old end of each lane; ids are times, so age needs no column. */
+static const Oid expire_types[] = {
+	OID_INT8, OID_INT8_ARRAY, OID_INT4_ARRAY, OID_INT4_ARRAY, OID_INT2_ARRAY, OID_INT8, OID_INT4, OID_INT2, OID_INT2,
+};
+static const struct pg_statement expire_statement = PG_STATEMENT("expire_queued", expire_types,
+	"with " FENCE_SQL ","
+	" old as materialized ("
+	"  select p.c from unnest($2::bigint[], $3::int[], $4::int[], $5::smallint[]) w(o, pj, tr, pr)"
+	"  cross join fence cross join lateral ("
+	"    select q.ctid as c from call_queue q"
+	"    where q.org_id = w.o and q.project_id = w.pj and q.trunk_id = w.tr and q.prio = w.pr"
+	"      and q.call_id < uuid7_floor(clock_timestamp() - $6 * interval '1 ms')"
+	"    order by q.call_id limit $7 for update skip locked) p limit $7),"
+	" d as (delete from call_queue where ctid = any(array(select c from old)) returning org_id, call_id, attempt),"
+	" u as (update calls k set state = $8, reason = $9, ended_at = clock_timestamp(), billed_s = 0, charged_mc = 0"
+	"   from d where k.org_id = d.org_id and k.call_id = d.call_id"
+	"   returning k.org_id, k.call_id, k.account_id, k.hold_mc, k.charged_mc, k.to_e164, k.lock_scope, d.attempt,"
+	"             k.state, k.ended_at),"
+	SETTLE_SQL ","
+	" ev as (insert into call_events (org_id, call_id, seq, kind, at, data)"
+	"   select org_id, call_id, attempt * 16 + 15, state, ended_at, jsonb_build_object('reason', $9) from u"
+	"   on conflict do nothing)"
+	" select count(*)::int from u");
+
+enum err store_expire_queued(struct store *s, int64_t gateway_id, const struct lane_key *lanes, size_t n_lanes,
+                             int64_t ttl_ms, int max, size_t *expired, struct errinfo *e)
+{
+	CLEANUP(pg_clearp) PGresult *r = NULL;
+	CLEANUP(pg_args_done) struct pg_args a;
+	enum err err;
+	size_t i;
+
+	*expired = 0;
+	if (n_lanes == 0)
+		return OK;
+	pg_args_init(&a);
+	pg_arg_int8(&a, gateway_id);
+	PG_COLUMN(&a, OID_INT8, n_lanes, pg_put_int8(&a, lanes[i].org_id));
+	PG_COLUMN(&a, OID_INT4, n_lanes, pg_put_int4(&a, lanes[i].project_id));
+	PG_COLUMN(&a, OID_INT4, n_lanes, pg_put_int4(&a, lanes[i].trunk_id));
+	PG_COLUMN(&a, OID_INT2, n_lanes, pg_put_int2(&a, lanes[i].prio));
+	pg_arg_int8(&a, ttl_ms);
+	pg_arg_int4(&a, max);
+	pg_arg_int2(&a, (int16_t)call_reason_info(REASON_QUEUE_EXPIRED)->state);
+	pg_arg_int2(&a, REASON_QUEUE_EXPIRED);
+	err = pg_run(s, &expire_statement, &a, &r, e);
+	if (!err)
+		*expired = (size_t)pg_get_int4(r, 0, 0);
+	return err;
+}

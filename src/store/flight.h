@@ -1,0 +1,34 @@
+/* Inside `store`: what several of the scheduler's statements share. */
+#ifndef STORE_FLIGHT_H
+#define STORE_FLIGHT_H
+
+#include "callgate/store_dispatch.h"
+#include "pg.h"
+
+/* Nothing behind this CTE happens unless gateway $1 holds its lease. KEY SHARE conflicts
+ * with the delete of whoever takes over and with nothing the owner does. */
+#define FENCE_SQL \
+	"fence as materialized (select gateway_id from gateways" \
+	" where gateway_id = $1 and expires_at > clock_timestamp() for key share)"
+
+/* What a call takes along when it is followed: the columns that read_inflight() expects,
+ * given f (call_inflight), c (calls), t (trunks; missing for test calls). */
+#define INFLIGHT_COLUMNS \
+	"f.org_id, f.project_id, f.trunk_id, f.prio, f.call_id, f.attempt, f.state, f.phase," \
+	" c.ring_timeout_s, c.max_duration_s," \
+	" (extract(epoch from f.deadline_at - clock_timestamp()) * 1000)::bigint," \
+	" coalesce((extract(epoch from clock_timestamp() - f.initiated_at) * 1000)::bigint, -1)," \
+	" c.from_e164, c.to_e164, c.variables, f.agent," \
+	" case when f.trunk_id = 0 then 'simulator' else coalesce(t.driver, '') end," \
+	" t.provider_ref, coalesce(t.config::text, '{}'), f.provider_ref"
+
+void read_inflight(const PGresult *r, int row, struct inflight *out);
+struct inflight *read_inflights(const PGresult *r, size_t *n);
+
+/* Columns org_id, project_id, trunk_id, prio. */
+struct lane_key *read_lanes(const PGresult *r, size_t *n);
+
+/* Arguments org_id[], call_id[], attempt[] of n calls that stand `stride` bytes apart. */
+void put_refs(struct pg_args *a, const struct call_ref *first, size_t stride, size_t n);
+
+#endif

@@ -1,0 +1,118 @@
+/* Reading calls by id, as many as wait, in one statement. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "callgate/store_calls.h"
+#include "callgate/text.h"
+#include "keys_used.h"
+#include "pg.h"
+
+/* Indexes: api_keys_pkey, the one partition's calls primary key (pruned by call_id for
+ * each row), project_members_pkey, projects_pkey, call_inflight_pkey. While a call lives,
+ * its state and times stand in call_inflight; afterwards in calls. */
+static const Oid read_types[] = { OID_INT8_ARRAY, OID_BYTEA_ARRAY, OID_UUID_ARRAY };
+static const struct pg_statement read_statement = PG_STATEMENT("calls_read", read_types,
+	"select r.ix::int, k.user_id is not null, m.user_id is not null,"
+	"       k.last_used_on is distinct from current_date and k.user_id is not null, p.public_id,"
+	"       c.from_e164, c.to_e164, c.trunk_id = 0, c.variables, coalesce(c.agent, f.agent),"
+	"       coalesce(c.provider_ref, f.provider_ref), greatest(c.state, f.state), c.reason, c.sip_code, c.sip_phrase,"
+	"       c.provider_code, greatest(c.attempts, f.attempt), c.ring_timeout_s, c.max_duration_s, c.created_at,"
+	"       coalesce(c.initiated_at, f.initiated_at), coalesce(c.ringing_at, f.ringing_at),"
+	"       coalesce(c.answered_at, f.answered_at), c.ended_at, c.billed_s, c.charged_mc,"
+	"       case when c.ended_at is null then c.hold_mc else 0 end"
+	" from unnest($1::bigint[], $2::bytea[], $3::uuid[]) with ordinality r(o, h, id, ix)"
+	" left join api_keys k on k.org_id = r.o and k.key_hash = r.h and k.revoked_at is null"
+	"      and (k.expires_at is null or k.expires_at > now())"
+	" left join calls c on c.org_id = r.o and c.call_id = r.id"
+	" left join project_members m on m.org_id = c.org_id and m.project_id = c.project_id and m.user_id = k.user_id"
+	" left join projects p on p.org_id = c.org_id and p.project_id = c.project_id"
+	" left join call_inflight f on f.org_id = r.o and f.call_id = r.id");
+
+void call_record_done(struct call_record *r)
+{
+	free(r->variables);
+	free(r->agent);
+	free(r->provider_ref);
+	memset(r, 0, sizeof *r);
+}
+
+static void read_record(const PGresult *r, int row, struct call_record *c)
+{
+	memset(c, 0, sizeof *c);
+	str_copy(c->project, sizeof c->project, pg_get_text(r, row, 4));
+	str_copy(c->from, sizeof c->from, pg_get_text(r, row, 5));
+	str_copy(c->to, sizeof c->to, pg_get_text(r, row, 6));
+	c->test = pg_get_bool(r, row, 7);
+	c->variables = pg_dup_text(r, row, 8);
+	c->agent = pg_dup_text(r, row, 9);
+	c->provider_ref = pg_dup_text(r, row, 10);
+	c->state = (enum call_state)pg_get_int2(r, row, 11);
+	c->outcome.reason = (enum call_reason)pg_get_int2(r, row, 12);
+	c->outcome.sip_code = pg_get_int2(r, row, 13);
+	str_copy(c->outcome.sip_phrase, sizeof c->outcome.sip_phrase, pg_null(r, row, 14) ? "" : pg_get_text(r, row, 14));
+	str_copy(c->outcome.provider_code, sizeof c->outcome.provider_code,
+	         pg_null(r, row, 15) ? "" : pg_get_text(r, row, 15));
+	c->attempts = pg_get_int2(r, row, 16);
+	c->ring_timeout_s = pg_get_int2(r, row, 17);
+	c->max_duration_s = pg_get_int4(r, row, 18);
+	c->created_ms = pg_get_ms(r, row, 19);
+	c->initiated_ms = pg_get_ms(r, row, 20);
+	c->ringing_ms = pg_get_ms(r, row, 21);
+	c->answered_ms = pg_get_ms(r, row, 22);
+	c->ended_ms = pg_get_ms(r, row, 23);
+	c->billed_s = pg_get_int4(r, row, 24);
+	c->charged_mc = pg_get_int8(r, row, 25);
+	c->held_mc = pg_get_int8(r, row, 26);
+}
+
+static void build_args(struct pg_args *a, struct call_read **items, size_t n)
+{
+	size_t i;
+
+	PG_COLUMN(a, OID_INT8, n, pg_put_int8(a, items[i]->key_org));
+	PG_COLUMN(a, OID_BYTEA, n, pg_put_bytes(a, items[i]->key_hash, SHA256_SIZE));
+	PG_COLUMN(a, OID_UUID, n, pg_put_id(a, &items[i]->call_id));
+}
+
+static void take_row(const PGresult *r, int row, struct call_read *item)
+{
+	if (!pg_get_bool(r, row, 1)) {
+		item->outcome = READ_KEY_UNKNOWN;
+	} else if (!pg_get_bool(r, row, 2)) {
+		item->outcome = READ_NOT_FOUND;
+	} else {
+		item->outcome = READ_FOUND;
+		read_record(r, row, &item->call);
+		item->call.id = item->call_id;
+	}
+}
+
+enum err store_calls_read(struct store *s, struct call_read **items, size_t n, struct errinfo *e)
+{
+	CLEANUP(pg_clearp) PGresult *r = NULL;
+	CLEANUP(pg_args_done) struct pg_args a;
+	const struct call_read *unused = NULL;
+	enum err err;
+	int row, ix;
+
+	pg_args_init(&a);
+	build_args(&a, items, n);
+	err = pg_run(s, &read_statement, &a, &r, e);
+	if (err == ERR_UNCERTAIN || err == ERR_CONFLICT) {
+		pg_clearp(&r);
+		err = pg_run(s, &read_statement, &a, &r, e);    /* a read may be repeated */
+	}
+	if (err)
+		return err == ERR_UNCERTAIN || err == ERR_CONFLICT ? ERR_UNAVAILABLE : err;
+	if (PQntuples(r) != (int)n)
+		return err_set(e, ERR_INTERNAL, "calls_read: %d answers for %zu ids", PQntuples(r), n);
+	for (row = 0; row < PQntuples(r); row++) {
+		ix = pg_get_int4(r, row, 0) - 1;
+		take_row(r, row, items[ix]);
+		if (pg_get_bool(r, row, 3))
+			unused = items[ix];
+	}
+	if (unused)
+		keys_used_today(s, unused->key_org, unused->key_hash);
+	return OK;
+}
