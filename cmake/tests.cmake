@@ -31,6 +31,9 @@ file(GLOB store CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/store/*.c)
 if(TARGET room_store)
 	foreach(file IN LISTS store)
 		callgate_test(${file} store store)
+		# A store test asks the database questions of its own, through the room's pg.h.
+		get_filename_component(noun ${file} NAME_WE)
+		target_link_libraries(store_${noun} PRIVATE PkgConfig::PQ)
 	endforeach()
 endif()
 

@@ -14,6 +14,7 @@
 #include "callgate/clock.h"
 #include "callgate/log.h"
 #include "callgate/mem.h"
+#include "callgate/store_dispatch.h"
 #include "callgate/text.h"
 
 /* The server gives up on a statement after the first, we give up on the server after the
