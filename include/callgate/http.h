@@ -68,7 +68,10 @@ struct http_ops {
 	/* The whole request, on the I/O thread: must not block; ownership until http_reply(),
 	 * which may be called from here. */
 	void    (*request)(void *arg, struct http_request *rq);
-	/* The answer has been handed to the wire (or the peer is gone): for the access log. */
+	/* The answer has been handed to the wire (or the peer is gone): for the access log.
+	 * Exactly once for every request that `head` has seen; status 0: the client left before
+	 * its request was whole. After `timed_out` it may come before the late http_reply(), so
+	 * it frees nothing that a handler may still read. */
 	void    (*done)(void *arg, const struct http_request *rq, int status);
 	/* A request that nobody answered within `answer_timeout_ms` is answered by http with
 	 * what this fills (503); a late http_reply() is then swallowed. */

@@ -1,0 +1,94 @@
+/* An http_reply onto the wire. */
+#include "answer.h"
+
+#include <microhttpd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include "callgate/buf.h"
+#include "callgate/mem.h"
+
+#define HEAD_MAX_BYTES 4096
+
+static const char *content_type(const struct http_reply *r)
+{
+	if (r->content_type)
+		return r->content_type;
+	return r->body ? "application/json" : NULL;
+}
+
+struct MHD_Response *answer_response(struct http_reply *r, const char *request_id, bool close)
+{
+	size_t len = r->body ? r->body_len : 0;
+	struct MHD_Response *m;
+
+	m = MHD_create_response_from_buffer(len, r->body,
+	                                    r->body ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+	if (!m)
+		return NULL;
+	if (content_type(r))
+		MHD_add_response_header(m, MHD_HTTP_HEADER_CONTENT_TYPE, content_type(r));
+	MHD_add_response_header(m, "X-Request-Id", request_id);
+	for (int i = 0; i < r->header_count; i++)
+		MHD_add_response_header(m, r->headers[i].name, r->headers[i].value);
+	if (close)
+		MHD_add_response_header(m, MHD_HTTP_HEADER_CONNECTION, "close");
+	r->body = NULL;
+	return m;
+}
+
+static void add_date(struct buf *b)
+{
+	char text[40];
+	time_t now = time(NULL);
+	struct tm tm;
+
+	/* The C locale's names: the program never sets another. */
+	if (gmtime_r(&now, &tm) && strftime(text, sizeof text, "%a, %d %b %Y %T GMT", &tm) > 0)
+		buf_printf(b, "Date: %s\r\n", text);
+}
+
+static void add_head(struct buf *b, const struct http_reply *r, const char *request_id)
+{
+	buf_printf(b, "HTTP/1.1 %d %s\r\n", r->status,
+	           MHD_get_reason_phrase_for((unsigned)r->status));
+	add_date(b);
+	buf_str(b, "Connection: close\r\n");
+	if (content_type(r))
+		buf_printf(b, "Content-Type: %s\r\n", content_type(r));
+	buf_printf(b, "X-Request-Id: %s\r\n", request_id);
+	for (int i = 0; i < r->header_count; i++)
+		buf_printf(b, "%s: %s\r\n", r->headers[i].name, r->headers[i].value);
+	buf_printf(b, "Content-Length: %zu\r\n\r\n", r->body ? r->body_len : 0);
+}
+
+void answer_write(int fd, const struct http_reply *r, const char *request_id, bool without_body)
+{
+	CLEANUP(buf_done) struct buf head;
+	struct iovec parts[2];
+	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 1 };
+	ssize_t n;
+
+	buf_init(&head, HEAD_MAX_BYTES);
+	add_head(&head, r, request_id);
+	parts[0] = (struct iovec){ head.data, head.len };
+	if (r->body && !without_body) {
+		parts[1] = (struct iovec){ r->body, r->body_len };
+		msg.msg_iovlen = 2;
+	}
+	n = sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	(void)n;                /* the connection closes either way */
+}
+
+void answer_refuse(struct http_reply *r, int status, const char *message)
+{
+	struct buf b;
+
+	buf_init(&b, HEAD_MAX_BYTES);
+	buf_printf(&b, "{\"error\":\"%s\"}\n", message);
+	r->status = status;
+	r->body = buf_take(&b, &r->body_len);
+}

@@ -1,0 +1,473 @@
+/* The library's callbacks: how a request comes in and how its answer goes out.
+ *
+ *   started → line → first → (body …) → last → [suspended] → resumed → completed → closed
+ *
+ * An answer given in `first` makes the library close the connection after it, because a
+ * body may follow. So a refusal waits for `last` wherever nothing (or little) follows. */
+#include "thread.h"
+
+#include <assert.h>
+#include <microhttpd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "answer.h"
+#include "callgate/clock.h"
+#include "callgate/log.h"
+#include "callgate/mem.h"
+#include "callgate/text.h"
+#include "ceilings.h"
+#include "mailbox.h"
+
+/* ---- connections ------------------------------------------------------------------ */
+
+/* All times are equally long, so appending keeps the ring in order. */
+void handler_wait(struct io_thread *t, struct conn *c)
+{
+	link_remove(&c->link);
+	c->deadline_ms = t->now_ms + t->server->idle_timeout_ms;
+	if (!c->cut)
+		link_append(&t->waiting, &c->link);
+}
+
+static void started(struct io_thread *t, struct MHD_Connection *m, void **socket_context)
+{
+	struct conn *c = xcalloc(1, sizeof *c);
+
+	link_init(&c->link);
+	c->fd = MHD_get_connection_info(m, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	handler_wait(t, c);
+	t->connections++;
+	*socket_context = c;
+}
+
+static bool has_unread(int fd)
+{
+	int n = 0;
+
+	return ioctl(fd, FIONREAD, &n) == 0 && n > 0;
+}
+
+/* Called before the library closes the socket. */
+static void closed(struct io_thread *t, struct conn *c)
+{
+	if (!t->ending && !c->cut && (c->early || has_unread(c->fd)))
+		linger_add(&t->lingering, t->epoll_fd, c->fd, t->now_ms);
+	link_remove(&c->link);
+	free(c);
+	t->connections--;
+	t->closed_one = true;
+}
+
+static void on_connection(void *arg, struct MHD_Connection *m, void **socket_context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+		started(arg, m, socket_context);
+	} else if (*socket_context) {
+		closed(arg, *socket_context);
+		*socket_context = NULL;
+	}
+}
+
+static struct conn *conn_of(struct MHD_Connection *m)
+{
+	return MHD_get_connection_info(m, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
+static void *on_line(void *arg, const char *uri, struct MHD_Connection *m)
+{
+	struct conn *c = conn_of(m);
+
+	(void)arg;
+	c->line_us = mono_us();
+	c->nul_in_uri = strstr(uri, "%00") != NULL;
+	return NULL;
+}
+
+/* ---- answers ---------------------------------------------------------------------- */
+
+void handler_release(struct io_thread *t, struct exchange *x)
+{
+	if (!x->with_app && !x->with_wire)
+		exchange_put(&t->pool, &t->pooled, x);
+}
+
+static struct http_reply *reply_of(struct exchange *x)
+{
+	struct http_reply *r = x->instead ? x->instead : &x->reply;
+
+	if (r->status < 200 || r->status > 599)
+		r->status = 500;
+	return r;
+}
+
+static bool closing(const struct io_thread *t)
+{
+	return atomic_load_explicit(&t->server->phase, memory_order_relaxed) != PHASE_RUN;
+}
+
+static enum MHD_Result queue(struct io_thread *t, struct exchange *x)
+{
+	struct http_reply *r = reply_of(x);
+	struct MHD_Response *m = answer_response(r, x->rq.request_id, closing(t));
+	enum MHD_Result result;
+
+	x->stage = EXCHANGE_SENT;
+	x->status = r->status;
+	if (!m)
+		return MHD_NO;
+	result = MHD_queue_response(x->connection, (unsigned)r->status, m);
+	MHD_destroy_response(m);
+	return result;
+}
+
+/* By ourselves, for where the library cannot; returning MHD_NO then closes. */
+static enum MHD_Result write_and_close(struct exchange *x)
+{
+	struct http_reply *r = reply_of(x);
+
+	x->stage = EXCHANGE_SENT;
+	x->status = r->status;
+	x->conn->early = true;
+	answer_write(x->conn->fd, r, x->rq.request_id, str_eq(x->rq.method, "HEAD"));
+	return MHD_NO;
+}
+
+static void on_completed(void *arg, struct MHD_Connection *m, void **req_cls,
+                         enum MHD_RequestTerminationCode how)
+{
+	struct io_thread *t = arg;
+	struct exchange *x = *req_cls;
+
+	(void)m;
+	(void)how;
+	if (!x)
+		return;
+	/* The answer is here, but a client that has closed its sending half is taken for
+	 * gone by the library. It may well be listening. */
+	if (x->stage == EXCHANGE_ANSWERED)
+		write_and_close(x);
+	if (x->was_head)
+		t->server->ops.done(t->server->arg, &x->rq, x->status);
+	handler_wait(t, x->conn);
+	x->conn = NULL;
+	x->connection = NULL;
+	x->with_wire = false;
+	*req_cls = NULL;
+	handler_release(t, x);
+}
+
+/* ---- a request's head ------------------------------------------------------------- */
+
+struct copying {
+	struct exchange *x;
+	size_t           records;       /* what the library keeps about them, in bytes */
+	bool             bad_name;
+};
+
+static enum MHD_Result copy_pair(void *arg, enum MHD_ValueKind kind, const char *name,
+                                 size_t name_len, const char *value, size_t value_len)
+{
+	struct copying *c = arg;
+
+	c->records += HEADER_RECORD_BYTES;
+	/* "Content-Length : 5" means one thing to us and another to a proxy in front. */
+	if (kind == MHD_HEADER_KIND && (memchr(name, ' ', name_len) || memchr(name, '\t', name_len)))
+		c->bad_name = true;
+	exchange_add_pair(c->x, name, name_len, value, value_len);
+	return MHD_YES;
+}
+
+static enum MHD_Result count_cookie(void *arg, enum MHD_ValueKind kind, const char *name,
+                                    size_t name_len, const char *value, size_t value_len)
+{
+	struct copying *c = arg;
+
+	(void)kind;
+	(void)name;
+	(void)value;
+	c->records += HEADER_RECORD_BYTES + name_len + value_len + 4;
+	return MHD_YES;
+}
+
+static size_t head_size(struct MHD_Connection *m)
+{
+	const union MHD_ConnectionInfo *i =
+		MHD_get_connection_info(m, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+
+	return i ? i->header_size : 0;
+}
+
+/* Copies the head; a status and a message when it cannot be served. */
+static int copy_head(struct exchange *x, struct MHD_Connection *m, const char *method,
+                     const char *path, const char **message)
+{
+	struct copying c = { .x = x };
+	bool fits;
+
+	exchange_add_line(x, method, path);
+	MHD_get_connection_values_n(m, MHD_HEADER_KIND, copy_pair, &c);
+	exchange_end_headers(x);
+	MHD_get_connection_values_n(m, MHD_GET_ARGUMENT_KIND, copy_pair, &c);
+	MHD_get_connection_values_n(m, MHD_COOKIE_KIND, count_cookie, &c);
+	fits = exchange_end_text(x);
+	if (!fits || head_size(m) + c.records > CONNECTION_POOL_BYTES - CONNECTION_SPARE_BYTES) {
+		*message = "the request's head is too large";
+		return 431;
+	}
+	if (c.bad_name || x->conn->nul_in_uri) {
+		*message = "malformed request";
+		return 400;
+	}
+	return 0;
+}
+
+static uint64_t mix(uint64_t z)
+{
+	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return z ^ (z >> 31);
+}
+
+/* Unique, and no secret: a counter from a random start, spread (splitmix64). */
+static void fresh_id(struct io_thread *t, char out[HTTP_REQUEST_ID_SIZE])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (int half = 0; half < 2; half++) {
+		uint64_t v;
+
+		t->id_seed[half] += UINT64_C(0x9e3779b97f4a7c15);
+		v = mix(t->id_seed[half]);
+		for (int i = 0; i < 16; i++, v >>= 4)
+			*out++ = digits[v & 15];
+	}
+	*out = '\0';
+}
+
+static bool id_char(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       c == '.' || c == '_' || c == '-';
+}
+
+static void take_request_id(struct io_thread *t, struct exchange *x)
+{
+	const char *given = http_header(&x->rq, "X-Request-Id");
+	size_t n = 0;
+
+	while (given && id_char(given[n]) && n < HTTP_REQUEST_ID_SIZE)
+		n++;
+	if (n == 0 || n >= HTTP_REQUEST_ID_SIZE || given[n])
+		fresh_id(t, x->rq.request_id);
+	else
+		memcpy(x->rq.request_id, given, n + 1);
+}
+
+/* How long the body will be: -1 for chunked, -2 when two readers could disagree. */
+static int64_t announced(const struct exchange *x)
+{
+	const char *coding = http_header(&x->rq, "Transfer-Encoding");
+	int lengths = exchange_header_count(x, "Content-Length");
+	int64_t n = 0;
+
+	if (coding && (lengths > 0 || !str_case_eq(coding, "chunked") ||
+	               exchange_header_count(x, "Transfer-Encoding") > 1))
+		return -2;
+	if (coding)
+		return -1;
+	if (lengths > 1 || (lengths == 1 && !parse_int(http_header(&x->rq, "Content-Length"),
+	                                               0, INT64_MAX, &n)))
+		return -2;
+	return n;
+}
+
+/* ---- the access handler, in its four meanings -------------------------------------- */
+
+/* Now, and close, since a body may follow it. */
+static enum MHD_Result refuse_early(struct io_thread *t, struct exchange *x)
+{
+	x->conn->early = true;
+	return queue(t, x);
+}
+
+static enum MHD_Result refuse(struct io_thread *t, struct exchange *x, int64_t length)
+{
+	bool asks = http_header(&x->rq, "Expect") != NULL;
+
+	if (length < 0 || length > DISCARD_BODY_BYTES || (length > 0 && asks))
+		return refuse_early(t, x);
+	x->stage = EXCHANGE_DISCARDING;
+	return MHD_YES;
+}
+
+static enum MHD_Result refuse_malformed(struct exchange *x, int status, const char *message)
+{
+	answer_refuse(&x->reply, status, message);
+	return write_and_close(x);
+}
+
+static struct exchange *begin(struct io_thread *t, struct MHD_Connection *m)
+{
+	struct exchange *x = exchange_take(&t->pool, &t->pooled, t->box);
+
+	x->with_wire = true;
+	x->connection = m;
+	x->conn = conn_of(m);
+	x->rq.received_us = x->conn->line_us;
+	return x;
+}
+
+static enum MHD_Result first(struct io_thread *t, struct exchange *x, const char *method,
+                             const char *path)
+{
+	struct http_server *s = t->server;
+	const char *message = NULL;
+	int status = copy_head(x, x->connection, method, path, &message);
+	int64_t length, limit;
+
+	take_request_id(t, x);
+	if (status)
+		return refuse_malformed(x, status, message);
+	length = announced(x);
+	if (length < -1)
+		return refuse_malformed(x, 400, "malformed request");
+	x->chunked = length < 0;
+	x->was_head = true;
+	limit = s->ops.head(s->arg, &x->rq, &x->reply);
+	if (limit < 0)
+		return refuse(t, x, length);
+	if (t->stopping) {
+		s->ops.timed_out(s->arg, &x->rq, &x->reply);
+		return refuse(t, x, length);
+	}
+	if (length > limit) {
+		s->ops.too_large(s->arg, &x->rq, limit, &x->reply);
+		return refuse_early(t, x);
+	}
+	x->body.max = (size_t)limit;
+	return MHD_YES;
+}
+
+static enum MHD_Result body(struct io_thread *t, struct exchange *x, const char *data, size_t *len)
+{
+	size_t n = *len;
+
+	*len = 0;
+	if (x->stage == EXCHANGE_DISCARDING)
+		return MHD_YES;
+	buf_add(&x->body, data, n);
+	if (!x->body.over)
+		return MHD_YES;
+	t->server->ops.too_large(t->server->arg, &x->rq, (int64_t)x->body.max, &x->reply);
+	return write_and_close(x);
+}
+
+static void hand_out(struct io_thread *t, struct exchange *x)
+{
+	x->stage = EXCHANGE_HANDED;
+	x->with_app = true;
+	x->rq.body = x->body.data;
+	x->rq.body_len = x->body.len;
+	x->deadline_ms = t->now_ms + t->server->answer_timeout_ms;
+	link_remove(&x->conn->link);    /* its idle time stands still */
+	link_append(&t->held, &x->held);
+	t->out++;
+	atomic_fetch_add_explicit(&t->in_hand, 1, memory_order_relaxed);
+}
+
+static void take_back(struct io_thread *t, struct exchange *x)
+{
+	x->stage = EXCHANGE_ANSWERED;
+	x->with_app = false;
+	link_remove(&x->held);
+	handler_wait(t, x->conn);
+	t->out--;
+	atomic_fetch_sub_explicit(&t->in_hand, 1, memory_order_relaxed);
+}
+
+static enum MHD_Result last(struct io_thread *t, struct exchange *x)
+{
+	struct http_server *s = t->server;
+
+	if (x->stage == EXCHANGE_DISCARDING)
+		return queue(t, x);
+	if (t->stopping) {
+		s->ops.timed_out(s->arg, &x->rq, &x->reply);
+		return queue(t, x);
+	}
+	hand_out(t, x);
+	mailbox_calling(t->box, x);
+	s->ops.request(s->arg, &x->rq);
+	if (!mailbox_called(t->box)) {
+		/* Another thread may have answered already; we see that only after this. */
+		MHD_suspend_connection(x->connection);
+		return MHD_YES;
+	}
+	take_back(t, x);
+	return queue(t, x);
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *m, const char *path,
+                                  const char *method, const char *version, const char *data,
+                                  size_t *data_len, void **req_cls)
+{
+	struct io_thread *t = arg;
+	struct exchange *x = *req_cls;
+
+	(void)version;
+	if (!x) {
+		x = begin(t, m);
+		*req_cls = x;
+		return first(t, x, method, path);
+	}
+	if (*data_len > 0)
+		return body(t, x, data, data_len);
+	return x->stage == EXCHANGE_ANSWERED ? queue(t, x) : last(t, x);
+}
+
+/* ---- the daemon ------------------------------------------------------------------- */
+
+__attribute__((format(printf, 2, 0)))
+static void on_log(void *arg, const char *fmt, va_list ap)
+{
+	char text[256];
+
+	(void)arg;
+	if (!log_enabled(LOG_LEVEL_DEBUG))
+		return;
+	vsnprintf(text, sizeof text, fmt, ap);
+	text[strcspn(text, "\n")] = '\0';
+	LOG_DEBUG("http.library", LOG_STR("text", text));
+}
+
+static void on_panic(void *arg, const char *file, unsigned int line, const char *reason)
+{
+	(void)arg;
+	LOG_ERROR("http.panic", LOG_STR("file", file), LOG_INT("line", line), LOG_STR("reason", reason));
+	abort();
+}
+
+struct MHD_Daemon *handler_daemon(struct io_thread *t, int max_connections)
+{
+	MHD_set_panic_func(on_panic, NULL);
+	return MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
+		NULL, NULL, on_request, t,
+		MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+		MHD_OPTION_LISTEN_SOCKET, t->listen_fd,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)max_connections,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL_BYTES,
+		MHD_OPTION_CONNECTION_MEMORY_INCREMENT, (size_t)CONNECTION_GROW_BYTES,
+		/* Timeouts are ours: the library's begin anew with every byte. */
+		MHD_OPTION_CONNECTION_TIMEOUT, 0U,
+		MHD_OPTION_NOTIFY_CONNECTION, on_connection, t,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, t,
+		MHD_OPTION_URI_LOG_CALLBACK, on_line, t,
+		MHD_OPTION_STRICT_FOR_CLIENT, 1,
+		MHD_OPTION_END);
+}
