@@ -1,0 +1,41 @@
+/* What the files of this room know of one another: the api itself, and the crews of
+ * threads that stand behind its ways. */
+#ifndef API_INSIDE_H
+#define API_INSIDE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "callgate/api.h"
+
+/* Threads with a connection each that take whatever waits in one queue. */
+struct crew;
+struct crew_member {
+	struct crew  *crew;
+	struct store *store;
+	int64_t       logged_ms;        /* when it last told of a failure      */
+	int64_t       untold;           /* failed batches since that           */
+};
+/* Answers every item; owns them. */
+typedef void crew_work(struct crew_member *m, void **items, size_t n);
+
+enum err crew_start(struct api *a, const char *name, int threads, size_t queue_limit, crew_work *work,
+                    struct crew **out, struct errinfo *e) MUST_USE;
+bool     crew_push(struct crew *c, void *item);         /* false: too much waits already */
+void     crew_free(struct crew *c);                     /* after what waits is answered  */
+struct api *crew_api(const struct crew *c);
+/* Tells the log of a batch that failed, at most once a second and thread: while a database
+ * is away, every batch fails, and the log must not be what fills the disk. */
+void     crew_failed(struct crew_member *m, enum err err, const struct errinfo *e, size_t items);
+
+struct api {
+	char            *database_url;
+	bool             lock_per_org;
+	bool             access_log;
+	struct api_hooks hooks;
+	struct crew     *intake, *reader;
+	atomic_bool      quiet;         /* no new work */
+};
+
+#endif

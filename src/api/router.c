@@ -1,0 +1,86 @@
+/* The routes. A handful, so a walk over the table is quicker than any index of it. */
+#include "router.h"
+
+#include <string.h>
+
+#include "callgate/mem.h"
+#include "callgate/text.h"
+#include "handlers.h"
+
+static const struct route routes[] = {
+	{ "POST", "/v1/calls/outbound", KEY_BIT(KEY_DK), CREATE_BODY_MAX, WAY_INTAKE, calls_create },
+	{ "GET",  "/v1/calls/{id}",     ANY_KEY,         0,               WAY_READER, calls_get    },
+	{ "GET",  "/healthz",           0,               0,               WAY_DIRECT, health_live  },
+	{ "GET",  "/readyz",            0,               0,               WAY_DIRECT, health_ready },
+};
+
+bool router_match(const char *pattern, const char *path, struct route_args *args)
+{
+	static const char id[] = "{id}";
+
+	args->id = NULL;
+	args->id_len = 0;
+	for (;;) {
+		if (str_has_prefix(pattern, id)) {
+			args->id = path;
+			args->id_len = strcspn(path, "/");
+			if (args->id_len == 0)
+				return false;
+			path += args->id_len;
+			pattern += strlen(id);
+		}
+		if (*pattern != *path)
+			return false;
+		if (*path == '\0')
+			return true;
+		pattern++;
+		path++;
+	}
+}
+
+static void allow_add(struct route_found *f, const char *method)
+{
+	size_t n = strlen(f->allow);
+
+	if (n > 0) {
+		str_copy(f->allow + n, sizeof f->allow - n, ", ");
+		n = strlen(f->allow);
+	}
+	str_copy(f->allow + n, sizeof f->allow - n, method);
+}
+
+static bool takes(const struct route *r, const char *method)
+{
+	return str_eq(r->method, method) || (str_eq(method, "HEAD") && str_eq(r->method, "GET"));
+}
+
+/* Only for those who need them: most requests come with the right method. */
+static void list_methods(struct route_found *f)
+{
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		if (!str_eq(routes[i].pattern, f->place->pattern))
+			continue;
+		allow_add(f, routes[i].method);
+		if (str_eq(routes[i].method, "GET"))
+			allow_add(f, "HEAD");
+	}
+	allow_add(f, "OPTIONS");
+}
+
+void router_find(const char *method, const char *path, struct route_found *out)
+{
+	struct route_args args;
+
+	out->route = out->place = NULL;
+	out->allow[0] = '\0';
+	for (size_t i = 0; i < ARRAY_LEN(routes) && !out->route; i++) {
+		const struct route *r = &routes[i];
+
+		if (!out->place && router_match(r->pattern, path, &args))
+			out->place = r;
+		if (out->place && str_eq(r->pattern, out->place->pattern) && takes(r, method))
+			out->route = r;
+	}
+	if (out->place && !out->route)
+		list_methods(out);
+}

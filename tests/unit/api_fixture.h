@@ -1,0 +1,313 @@
+/* The room api between a fake http and a fake store: a test makes a request, says what the
+ * database would do, and looks at the answer. The fakes stand in for the libraries of
+ * those rooms when the test is linked. They complain about a request that is answered
+ * twice, and about a database that is asked when it should not be. */
+#ifndef API_FIXTURE_H
+#define API_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "callgate/api.h"
+#include "callgate/clock.h"
+#include "callgate/key.h"
+#include "callgate/mem.h"
+#include "callgate/text.h"
+
+/* Not every test file needs every function. */
+#define FIXTURE __attribute__((unused)) static
+
+#define GOOD_BODY "{\"projectId\":\"p\",\"fromNumber\":\"+886912345678\",\"toNumber\":\"+886987654321\"}"
+
+struct fake_request {
+	struct http_request rq;         /* first */
+	const char         *headers[8][2];
+	int                 header_count;
+	struct http_reply   reply;
+	bool                refused;    /* by ops.head */
+	int                 replies;
+};
+
+static struct {
+	pthread_mutex_t mutex;
+	pthread_cond_t  changed;
+	/* the database */
+	enum err      (*admit)(struct admission **items, size_t n);
+	enum err      (*read)(struct call_read **items, size_t n);
+	bool            held;           /* statements wait */
+	int             statements;
+	size_t          largest;
+	/* the scheduler */
+	int             lanes_told;
+	struct api_readiness readiness;
+} world = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
+
+static struct api *api;
+static char dk_key[KEY_TEXT_SIZE], kros_key[KEY_TEXT_SIZE];
+
+/* ── fake http ──────────────────────────────────────────────────────────────────── */
+
+const char *http_header(const struct http_request *rq, const char *name)
+{
+	const struct fake_request *f = (const struct fake_request *)rq;
+
+	for (int i = 0; i < f->header_count; i++)
+		if (str_case_eq(f->headers[i][0], name))
+			return f->headers[i][1];
+	return NULL;
+}
+
+void http_reply_header(struct http_reply *r, const char *name, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (r->header_count == HTTP_REPLY_HEADERS)
+		abort();
+	r->headers[r->header_count].name = name;
+	va_start(ap, fmt);
+	vsnprintf(r->headers[r->header_count++].value, sizeof r->headers[0].value, fmt, ap);
+	va_end(ap);
+}
+
+void http_reply(struct http_request *rq, struct http_reply *r)
+{
+	struct fake_request *f = (struct fake_request *)rq;
+
+	pthread_mutex_lock(&world.mutex);
+	if (f->replies++ > 0)
+		abort();
+	f->reply = *r;
+	pthread_cond_broadcast(&world.changed);
+	pthread_mutex_unlock(&world.mutex);
+}
+
+/* ── fake store ─────────────────────────────────────────────────────────────────── */
+
+struct store *store_new(const char *url, const char *role)
+{
+	(void)url;
+	(void)role;
+	return xmalloc(1);
+}
+
+void store_free(struct store *s)
+{
+	free(s);
+}
+
+enum err store_connect(struct store *s, struct errinfo *e)
+{
+	(void)s;
+	(void)e;
+	return OK;
+}
+
+void call_record_done(struct call_record *r)
+{
+	free(r->variables);
+	memset(r, 0, sizeof *r);
+}
+
+/* A statement begins: it may be held, so that others gather behind it. */
+FIXTURE void begin_statement(size_t n)
+{
+	pthread_mutex_lock(&world.mutex);
+	world.statements++;
+	if (n > world.largest)
+		world.largest = n;
+	pthread_cond_broadcast(&world.changed);
+	while (world.held)
+		pthread_cond_wait(&world.changed, &world.mutex);
+	pthread_mutex_unlock(&world.mutex);
+}
+
+enum err store_admit(struct store *s, struct admission **items, size_t n, bool lock_per_org, struct errinfo *e)
+{
+	(void)s;
+	(void)lock_per_org;
+	begin_statement(n);
+	if (!world.admit)
+		abort();
+	err_set(e, OK, "password=secret at db.internal");
+	return world.admit(items, n);
+}
+
+enum err store_calls_read(struct store *s, struct call_read **items, size_t n, struct errinfo *e)
+{
+	(void)s;
+	begin_statement(n);
+	if (!world.read)
+		abort();
+	err_set(e, OK, "password=secret at db.internal");
+	return world.read(items, n);
+}
+
+/* ── fake app ───────────────────────────────────────────────────────────────────── */
+
+FIXTURE void on_queued(void *arg, const struct lane_key *lane)
+{
+	(void)arg;
+	(void)lane;
+	pthread_mutex_lock(&world.mutex);
+	world.lanes_told++;
+	pthread_mutex_unlock(&world.mutex);
+}
+
+FIXTURE void on_readiness(void *arg, struct api_readiness *out)
+{
+	(void)arg;
+	*out = world.readiness;
+}
+
+FIXTURE int start_api_limited(int queue_limit)
+{
+	const struct api_config c = {
+		.database_url = "postgresql:///none", .intake_threads = 1, .reader_threads = 1,
+		.queue_limit = queue_limit,
+	};
+	const struct api_hooks hooks = { NULL, on_queued, on_readiness };
+	struct errinfo e;
+
+	key_new(KEY_DK, false, 7, dk_key);
+	key_new(KEY_KROS, true, 7, kros_key);
+	world.admit = NULL;
+	world.read = NULL;
+	world.held = false;
+	world.statements = world.lanes_told = 0;
+	world.largest = 0;
+	world.readiness = (struct api_readiness){ .ready = true, .database = true, .schema = true, .scheduler = true };
+	return api_start(&c, &hooks, &api, &e) != OK;
+}
+
+FIXTURE int start_api(void **state)
+{
+	(void)state;
+	return start_api_limited(64);
+}
+
+FIXTURE int stop_api(void **state)
+{
+	(void)state;
+	api_free(TAKE(api));
+	return 0;
+}
+
+/* ── requests ───────────────────────────────────────────────────────────────────── */
+
+FIXTURE struct fake_request *request_new(const char *method, const char *path, const char *body)
+{
+	struct fake_request *f = xcalloc(1, sizeof *f);
+
+	f->rq.method = method;
+	f->rq.path = path;
+	f->rq.body = body;
+	f->rq.body_len = strlen(body);
+	f->rq.received_us = mono_us();
+	strcpy(f->rq.request_id, "req-1");
+	return f;
+}
+
+FIXTURE struct fake_request *with_header(struct fake_request *f, const char *name, const char *value)
+{
+	f->headers[f->header_count][0] = name;
+	f->headers[f->header_count++][1] = value;
+	return f;
+}
+
+FIXTURE struct fake_request *with_key(struct fake_request *f, const char *key)
+{
+	static char values[8][KEY_TEXT_SIZE + 16];
+	static unsigned next;
+	char *value = values[next++ % 8];
+
+	sprintf(value, "Bearer %s", key);
+	return with_header(f, "Authorization", value);
+}
+
+FIXTURE struct fake_request *create_request(const char *body)
+{
+	return with_header(with_key(request_new("POST", "/v1/calls/outbound", body), dk_key),
+	                   "Content-Type", "application/json");
+}
+
+/* As http does it: head, body, request. */
+FIXTURE void send_request(struct fake_request *f)
+{
+	int64_t limit = api_http_ops.head(api, &f->rq, &f->reply);
+
+	if (limit < 0) {
+		f->refused = true;
+	} else if ((int64_t)f->rq.body_len > limit) {
+		f->refused = true;
+		api_http_ops.too_large(api, &f->rq, limit, &f->reply);
+	} else {
+		api_http_ops.request(api, &f->rq);
+	}
+}
+
+FIXTURE void wait_reply(struct fake_request *f)
+{
+	pthread_mutex_lock(&world.mutex);
+	while (!f->refused && f->replies == 0)
+		pthread_cond_wait(&world.changed, &world.mutex);
+	pthread_mutex_unlock(&world.mutex);
+}
+
+FIXTURE void wait_statements(int n)
+{
+	pthread_mutex_lock(&world.mutex);
+	while (world.statements < n)
+		pthread_cond_wait(&world.changed, &world.mutex);
+	pthread_mutex_unlock(&world.mutex);
+}
+
+FIXTURE void hold_statements(bool hold)
+{
+	pthread_mutex_lock(&world.mutex);
+	world.held = hold;
+	pthread_cond_broadcast(&world.changed);
+	pthread_mutex_unlock(&world.mutex);
+}
+
+FIXTURE const char *reply_header(const struct fake_request *f, const char *name)
+{
+	for (int i = 0; i < f->reply.header_count; i++)
+		if (str_eq(f->reply.headers[i].name, name))
+			return f->reply.headers[i].value;
+	return NULL;
+}
+
+FIXTURE void request_free(struct fake_request *f)
+{
+	free(f->reply.body);
+	free(f);
+}
+
+#define CHECK_BODY_HAS(f, piece) do { \
+	if (!(f)->reply.body || !strstr((f)->reply.body, (piece))) \
+		fail_msg("'%s' is not in %s", (piece), (f)->reply.body ? (f)->reply.body : "(no body)"); \
+} while (0)
+
+/* Sends, waits, checks status and code (NULL: any), frees. */
+#define CHECK_ANSWER(request, status_, code_) do { \
+	struct fake_request *f_ = (request); \
+	const char *want_ = (code_); \
+	send_request(f_); \
+	wait_reply(f_); \
+	assert_int_equal(f_->reply.status, (status_)); \
+	if (want_) \
+		CHECK_BODY_HAS(f_, want_); \
+	request_free(f_); \
+} while (0)
+#define CODE(name) "\"code\":\"" name "\""
+
+#endif
