@@ -1,0 +1,581 @@
+/* Provisioning documents. A member of the document is a row of a table: its name, what it
+ * may be, and which field it fills. Everything that is wrong is told with its place, so
+ * that one run shows all there is to mend; what is unknown is wrong, for a misspelt
+ * member would otherwise silently do nothing. */
+#include "callgate/provision.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "callgate/buf.h"
+#include "callgate/e164.h"
+#include "callgate/id.h"
+#include "callgate/mem.h"
+#include "callgate/money.h"
+#include "callgate/text.h"
+
+#define POINTER_MAX_BYTES 1024
+#define CREDITS_MAX_MC INT64_C(100000000000000000)      /* a million million */
+#define RATE_MAX_MC INT64_C(1000000000)
+#define CPS_MAX 100000
+
+enum shape {
+	TEXT,           /* `max` bytes at most */
+	SYMBOL,         /* letters, digits and "._-" */
+	EMAIL, NUMBER, UUID, CHOICE, INTEGER, BOOLEAN, OBJECT,
+	RATE,           /* a number with three decimals, stored in thousandths */
+	MONEY,          /* a decimal as a string, stored in milli-cents */
+	EMAILS, NUMBERS,
+	CHILDREN,       /* objects of the kind in `field` */
+};
+
+enum { KEY = -1 };      /* a `field`: what the object is called */
+
+struct member {
+	const char *name;
+	enum shape  shape;
+	int         field;
+	bool        nullable;
+	int64_t     min, max;
+	const char *choices;    /* " owner admin member " */
+};
+
+static const struct member of_organization[] = {
+	{ "name",           TEXT,     KEY, .max = 200 },
+	{ "id",             UUID,     FIELD_PUBLIC_ID },
+	{ "weight",         INTEGER,  FIELD_WEIGHT, .min = 1, .max = 1000 },
+	{ "maxConcurrent",  INTEGER,  FIELD_MAX_CONCURRENT, true, 0, 1000000 },
+	{ "callsPerSecond", RATE,     FIELD_CPS_MILLI, true },
+	{ "burst",          INTEGER,  FIELD_BURST, .min = 1, .max = 100000 },
+	/* in the order in which one may refer to another */
+	{ "users",          CHILDREN, PROVISION_USER },
+	{ "accounts",       CHILDREN, PROVISION_ACCOUNT },
+	{ "trunks",         CHILDREN, PROVISION_TRUNK },
+	{ "numbers",        CHILDREN, PROVISION_NUMBER },
+	{ "pools",          CHILDREN, PROVISION_POOL },
+	{ "projects",       CHILDREN, PROVISION_PROJECT },
+	{ NULL },
+};
+static const struct member of_user[] = {
+	{ "email",          EMAIL,    KEY },
+	{ "role",           CHOICE,   FIELD_ROLE, .choices = " owner admin member " },
+	{ NULL },
+};
+static const struct member of_account[] = {
+	{ "name",           TEXT,     KEY, .max = 200 },
+	{ "credits",        MONEY,    FIELD_CREDITS_MC, .max = CREDITS_MAX_MC },
+	{ NULL },
+};
+static const struct member of_trunk[] = {
+	{ "name",           TEXT,     KEY, .max = 200 },
+	{ "driver",         SYMBOL,   FIELD_DRIVER, .max = 64 },
+	{ "callsPerSecond", RATE,     FIELD_CPS_MILLI },
+	{ "burst",          INTEGER,  FIELD_BURST, .min = 1, .max = 100000 },
+	{ "maxConcurrent",  INTEGER,  FIELD_MAX_CONCURRENT, .max = 1000000 },
+	{ "enabled",        BOOLEAN,  FIELD_ENABLED },
+	{ "providerRef",    TEXT,     FIELD_PROVIDER_REF, true, .max = 200 },
+	{ "config",         OBJECT,   FIELD_CONFIG },
+	{ NULL },
+};
+static const struct member of_number[] = {
+	{ "number",         NUMBER,   KEY },
+	{ "status",         CHOICE,   FIELD_STATUS, .choices = " active inactive suspended released " },
+	{ "outbound",       BOOLEAN,  FIELD_OUTBOUND },
+	{ "trunk",          TEXT,     FIELD_TRUNK, true, .max = 200 },
+	{ NULL },
+};
+static const struct member of_pool[] = {
+	{ "name",           TEXT,     KEY, .max = 200 },
+	{ "members",        EMAILS },
+	{ "numbers",        NUMBERS },
+	{ NULL },
+};
+static const struct member of_project[] = {
+	{ "id",                 SYMBOL,  KEY, .max = 64 },
+	{ "name",               TEXT,    FIELD_TITLE, .max = 200 },
+	{ "agent",              TEXT,    FIELD_AGENT, .max = 200 },
+	{ "account",            TEXT,    FIELD_ACCOUNT, .max = 200 },
+	{ "members",            EMAILS },
+	{ "ratePerMinute",      MONEY,   FIELD_RATE_MC, .max = RATE_MAX_MC },
+	{ "holdSeconds",        INTEGER, FIELD_HOLD_S, true, 0, 86400 },
+	{ "ringTimeoutSeconds", INTEGER, FIELD_RING_TIMEOUT_S, .min = 5, .max = 80 },
+	{ "maxDurationSeconds", INTEGER, FIELD_MAX_DURATION_S, .min = 1, .max = 86400 },
+	{ "weight",             INTEGER, FIELD_WEIGHT, .min = 1, .max = 1000 },
+	{ "maxConcurrent",      INTEGER, FIELD_MAX_CONCURRENT, true, 0, 1000000 },
+	{ "callsPerSecond",     RATE,    FIELD_CPS_MILLI, true },
+	{ "burst",              INTEGER, FIELD_BURST, .min = 1, .max = 100000 },
+	{ NULL },
+};
+
+static const struct { const char *name; const struct member *members; } kinds[] = {
+	[PROVISION_ORGANIZATION] = { "organization", of_organization },
+	[PROVISION_USER]         = { "user",         of_user },
+	[PROVISION_ACCOUNT]      = { "account",      of_account },
+	[PROVISION_TRUNK]        = { "trunk",        of_trunk },
+	[PROVISION_NUMBER]       = { "number",       of_number },
+	[PROVISION_POOL]         = { "pool",         of_pool },
+	[PROVISION_PROJECT]      = { "project",      of_project },
+};
+_Static_assert(sizeof kinds / sizeof *kinds == PROVISION_KIND_COUNT, "a kind lacks its members");
+
+const char *provision_kind_name(enum provision_kind k)
+{
+	return kinds[k].name;
+}
+
+struct parser {
+	struct provision *out;
+	size_t            room;         /* objects allocated */
+	void            (*mistake)(void *arg, const char *pointer, const char *words);
+	void             *arg;
+	bool              failed;
+};
+
+/* Where we are: "/organizations/0/trunks/1". What is longer is cut; no document of ours
+ * nests that deep. */
+struct place {
+	char pointer[POINTER_MAX_BYTES];
+};
+
+static struct place inside(const struct place *at, const char *name)
+{
+	struct place in = *at;
+	size_t n = strlen(in.pointer);
+
+	if (n < sizeof in.pointer - 1)
+		in.pointer[n++] = '/';
+	for (; *name && n < sizeof in.pointer - 2; name++) {
+		if (*name == '~' || *name == '/') {     /* RFC 6901 */
+			in.pointer[n++] = '~';
+			in.pointer[n++] = *name == '~' ? '0' : '1';
+		} else {
+			in.pointer[n++] = *name;
+		}
+	}
+	in.pointer[n] = '\0';
+	return in;
+}
+
+static struct place item(const struct place *at, size_t i)
+{
+	char name[24];
+
+	snprintf(name, sizeof name, "%zu", i);
+	return inside(at, name);
+}
+
+__attribute__((format(printf, 3, 4)))
+static void tell(struct parser *p, const struct place *at, const char *fmt, ...)
+{
+	char words[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(words, sizeof words, fmt, args);
+	va_end(args);
+	p->failed = true;
+	p->mistake(p->arg, at->pointer, words);
+}
+
+/* ── text ─────────────────────────────────────────────────────────────────────────── */
+
+static bool is_symbol(const char *s)
+{
+	return s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")] == '\0';
+}
+
+static bool has_control(const char *s)
+{
+	for (; *s; s++) {
+		if ((unsigned char)*s < 0x20 || *s == 0x7f)
+			return true;
+	}
+	return false;
+}
+
+/* A name with a blank at its end looks like another one, and is not. */
+static const char *text_wrong(const char *s, size_t max)
+{
+	size_t n = strlen(s);
+
+	if (n == 0)
+		return "must not be empty";
+	if (n > max)
+		return "is too long";
+	if (s[0] == ' ' || s[n - 1] == ' ')
+		return "must not begin or end with a blank";
+	return has_control(s) ? "must not have control characters" : NULL;
+}
+
+static const char *email_wrong(const char *s)
+{
+	const char *at = strchr(s, '@');
+
+	if (text_wrong(s, 254))
+		return text_wrong(s, 254);
+	if (!at || at == s || at[1] == '\0' || strchr(at + 1, '@') || strchr(s, ' '))
+		return "must be an e-mail address";
+	return NULL;
+}
+
+static char *lower(const char *s)
+{
+	char *copy = xstrdup(s);
+
+	for (char *c = copy; *c; c++) {
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c - 'A' + 'a');
+	}
+	return copy;
+}
+
+/* The text as it is kept, or NULL after telling what is wrong with it. */
+static char *read_text(struct parser *p, const struct member *m, const json_t *j, const struct place *at)
+{
+	const char *s = json_string_value(j), *wrong = NULL;
+	struct errinfo e;
+	struct id id;
+	char word[80];
+
+	if (!s) {
+		tell(p, at, "must be a string");
+		return NULL;
+	}
+	switch (m->shape) {
+	case TEXT:
+		wrong = text_wrong(s, (size_t)m->max);
+		break;
+	case SYMBOL:
+		wrong = text_wrong(s, (size_t)m->max);
+		if (!wrong && !is_symbol(s))
+			wrong = "may have letters, digits, '.', '_' and '-' only";
+		break;
+	case EMAIL:
+	case EMAILS:
+		wrong = email_wrong(s);
+		if (!wrong)
+			return lower(s);
+		break;
+	case NUMBER:
+	case NUMBERS:
+		wrong = e164_check(s, &e) == OK ? NULL : e.text;
+		break;
+	case UUID:
+		wrong = id_parse(s, &id) ? NULL : "must be a UUID";
+		if (!wrong)
+			return lower(s);
+		break;
+	case CHOICE:
+		snprintf(word, sizeof word, " %.60s ", s);
+		if (strchr(s, ' ') || *s == '\0' || !strstr(m->choices, word)) {
+			tell(p, at, "must be one of:%.*s", (int)strlen(m->choices) - 1, m->choices);
+			return NULL;
+		}
+		break;
+	case INTEGER: case BOOLEAN: case OBJECT: case RATE: case MONEY: case CHILDREN:
+		break;
+	}
+	if (wrong) {
+		tell(p, at, "%s", wrong);
+		return NULL;
+	}
+	return xstrdup(s);
+}
+
+/* ── numbers ──────────────────────────────────────────────────────────────────────── */
+
+static char *integer_text(int64_t v)
+{
+	char text[24];
+
+	snprintf(text, sizeof text, "%" PRId64, v);
+	return xstrdup(text);
+}
+
+static char *read_integer(struct parser *p, const struct member *m, const json_t *j, const struct place *at)
+{
+	int64_t v = json_integer_value(j);
+
+	if (json_is_integer(j) && v >= m->min && v <= m->max)
+		return integer_text(v);
+	tell(p, at, "must be a whole number from %" PRId64 " to %" PRId64, m->min, m->max);
+	return NULL;
+}
+
+static char *read_rate(struct parser *p, const json_t *j, const struct place *at)
+{
+	double v = json_number_value(j) * 1000;
+
+	if (json_is_number(j) && v >= 0 && v <= CPS_MAX * 1000.0 && fabs(v - round(v)) < 1e-6)
+		return integer_text(llround(v));
+	tell(p, at, "must be a number from 0 to %d with at most three decimals", CPS_MAX);
+	return NULL;
+}
+
+static char *read_money(struct parser *p, const struct member *m, const json_t *j, const struct place *at)
+{
+	const char *s = json_string_value(j);
+	char max[MONEY_TEXT_SIZE];
+	int64_t mc;
+
+	if (s && money_parse(s, m->max, &mc))
+		return integer_text(mc);
+	money_format(m->max, max);
+	tell(p, at, "must be an amount as a string, like \"12.50\", with at most five decimals, up to %s", max);
+	return NULL;
+}
+
+static char *read_object_text(struct parser *p, const json_t *j, const struct place *at)
+{
+	if (json_is_object(j))
+		return json_dumps(j, JSON_COMPACT);
+	tell(p, at, "must be an object");
+	return NULL;
+}
+
+static char *read_boolean(struct parser *p, const json_t *j, const struct place *at)
+{
+	if (json_is_boolean(j))
+		return xstrdup(json_is_true(j) ? "true" : "false");
+	tell(p, at, "must be true or false");
+	return NULL;
+}
+
+static char *read_value(struct parser *p, const struct member *m, const json_t *j, const struct place *at)
+{
+	switch (m->shape) {
+	case INTEGER:
+		return read_integer(p, m, j, at);
+	case RATE:
+		return read_rate(p, j, at);
+	case MONEY:
+		return read_money(p, m, j, at);
+	case BOOLEAN:
+		return read_boolean(p, j, at);
+	case OBJECT:
+		return read_object_text(p, j, at);
+	case TEXT: case SYMBOL: case EMAIL: case NUMBER: case UUID: case CHOICE: case EMAILS: case NUMBERS: case CHILDREN:
+		break;
+	}
+	return read_text(p, m, j, at);
+}
+
+/* ── lists and objects ────────────────────────────────────────────────────────────── */
+
+/* Once is enough: said twice, one of them is meant to be another. */
+static bool first_time(struct parser *p, json_t *seen, const char *key, const struct place *at)
+{
+	if (!json_object_get(seen, key)) {
+		json_object_set_new(seen, key, json_true());
+		return true;
+	}
+	tell(p, at, "'%s' is there twice", key);
+	return false;
+}
+
+static void read_list(struct parser *p, const struct member *m, const json_t *j, const struct place *at,
+                      struct provision_list *out)
+{
+	json_t *seen;
+
+	if (!json_is_array(j)) {
+		tell(p, at, "must be a list");
+		return;
+	}
+	seen = json_object();
+	out->given = true;
+	out->items = xcalloc(json_array_size(j) + 1, sizeof *out->items);
+	for (size_t i = 0; i < json_array_size(j); i++) {
+		struct place here = item(at, i);
+		char *text = read_text(p, m, json_array_get(j, i), &here);
+
+		if (text && first_time(p, seen, text, &here))
+			out->items[out->n++] = text;
+		else
+			free(text);
+	}
+	json_decref(seen);
+}
+
+static size_t read_object(struct parser *p, const json_t *j, enum provision_kind kind, const struct place *at,
+                          size_t org);
+
+static void read_children(struct parser *p, const json_t *j, enum provision_kind kind, const struct place *at,
+                          size_t org)
+{
+	json_t *seen;
+
+	if (!json_is_array(j)) {
+		tell(p, at, "must be a list");
+		return;
+	}
+	seen = json_object();
+	for (size_t i = 0; i < json_array_size(j); i++) {
+		struct place here = item(at, i);
+		size_t child = read_object(p, json_array_get(j, i), kind, &here, org);
+		const char *key = child == SIZE_MAX ? NULL : p->out->objects[child].key;
+
+		if (key)
+			first_time(p, seen, key, &here);
+	}
+	json_decref(seen);
+}
+
+static void read_member(struct parser *p, size_t object, const struct member *m, const json_t *j,
+                        const struct place *at)
+{
+	struct provision_object *o = &p->out->objects[object];
+
+	if (m->shape == CHILDREN) {
+		read_children(p, j, (enum provision_kind)m->field, at, object);
+	} else if (m->shape == EMAILS) {
+		read_list(p, m, j, at, &o->members);
+	} else if (m->shape == NUMBERS) {
+		read_list(p, m, j, at, &o->numbers);
+	} else if (m->field == KEY) {
+		o->key = read_value(p, m, j, at);
+	} else if (json_is_null(j) && m->nullable) {
+		o->values[m->field].given = true;
+	} else {
+		o->values[m->field].text = read_value(p, m, j, at);
+		o->values[m->field].given = true;
+	}
+}
+
+static const struct member *member_find(const struct member *members, const char *name)
+{
+	for (; members->name; members++) {
+		if (str_eq(members->name, name))
+			return members;
+	}
+	return NULL;
+}
+
+static void tell_unknown(struct parser *p, const struct member *members, const json_t *j, const struct place *at)
+{
+	CLEANUP(buf_done) struct buf known;
+	void *it = json_object_iter((json_t *)(uintptr_t)j);
+
+	buf_init(&known, 400);
+	for (const struct member *m = members; m->name; m++)
+		buf_printf(&known, "%s%s", m == members ? "" : ", ", m->name);
+	for (; it; it = json_object_iter_next((json_t *)(uintptr_t)j, it)) {
+		const char *name = json_object_iter_key(it);
+		struct place here = inside(at, name);
+
+		if (!member_find(members, name))
+			tell(p, &here, "is not known here; known are %s", known.data);
+	}
+}
+
+static size_t append(struct parser *p, enum provision_kind kind, const struct place *at, size_t org)
+{
+	struct provision *out = p->out;
+	size_t i = out->n++;
+
+	if (i == p->room) {
+		p->room = p->room ? p->room * 2 : 64;
+		out->objects = xrealloc(out->objects, p->room, sizeof *out->objects);
+	}
+	out->objects[i] = (struct provision_object){ .kind = kind, .pointer = xstrdup(at->pointer) };
+	out->objects[i].org = kind == PROVISION_ORGANIZATION ? i : org;
+	return i;
+}
+
+/* Returns the object's index; SIZE_MAX when it is none. Members are taken in the table's
+ * order, not the document's, so that what is referred to comes first. */
+static size_t read_object(struct parser *p, const json_t *j, enum provision_kind kind, const struct place *at,
+                          size_t org)
+{
+	const struct member *members = kinds[kind].members;
+	size_t self;
+
+	if (!json_is_object(j)) {
+		tell(p, at, "must be an object");
+		return SIZE_MAX;
+	}
+	self = append(p, kind, at, org);
+	tell_unknown(p, members, j, at);
+	for (const struct member *m = members; m->name; m++) {
+		const json_t *value = json_object_get(j, m->name);
+		struct place here = inside(at, m->name);
+
+		if (value)
+			read_member(p, self, m, value, &here);
+		else if (m->field == KEY)
+			tell(p, at, "'%s' is missing", m->name);
+	}
+	return self;
+}
+
+/* ── the document ─────────────────────────────────────────────────────────────────── */
+
+static void read_document(struct parser *p, const json_t *root)
+{
+	static const struct member of_document[] = {
+		{ "organizations", CHILDREN, PROVISION_ORGANIZATION },
+		{ NULL },
+	};
+	const struct place top = { "" };
+	struct place here = inside(&top, "organizations");
+	const json_t *organizations = json_object_get(root, "organizations");
+
+	if (!json_is_object(root)) {
+		tell(p, &top, "must be an object");
+		return;
+	}
+	tell_unknown(p, of_document, root, &top);
+	if (!organizations)
+		tell(p, &top, "'organizations' is missing");
+	else
+		read_children(p, organizations, PROVISION_ORGANIZATION, &here, 0);
+}
+
+enum err provision_parse(const char *text, size_t len, struct provision *out,
+                         void (*mistake)(void *arg, const char *pointer, const char *words), void *arg)
+{
+	struct parser p = { .out = out, .mistake = mistake, .arg = arg };
+	const struct place top = { "" };
+	json_error_t wrong;
+	json_t *root;
+
+	*out = (struct provision){ 0 };
+	root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &wrong);
+	if (!root)
+		tell(&p, &top, "is not JSON: line %d, column %d: %s", wrong.line, wrong.column, wrong.text);
+	else
+		read_document(&p, root);
+	json_decref(root);
+	if (!p.failed)
+		return OK;
+	provision_done(out);
+	return ERR_INVALID;
+}
+
+static void list_done(struct provision_list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(l->items[i]);
+	free(l->items);
+}
+
+void provision_done(struct provision *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		struct provision_object *o = &p->objects[i];
+
+		free(o->pointer);
+		free(o->key);
+		for (int f = 0; f < FIELD_COUNT; f++)
+			free(o->values[f].text);
+		list_done(&o->members);
+		list_done(&o->numbers);
+	}
+	free(p->objects);
+	*p = (struct provision){ 0 };
+}
