@@ -55,8 +55,6 @@ static const struct option options[] = {
 	  "threads that accept calls, each committing all that waits at once" },
 	{ "CALLGATE_READER_THREADS", OPT_INT, AT(reader_threads), 1, 8, "1",
 	  "threads that look up calls, each reading all that waits at once" },
-	{ "CALLGATE_WORKER_THREADS", OPT_INT, AT(worker_threads), 1, 64, "2",
-	  "threads for all other requests" },
 	{ "CALLGATE_QUEUE_LIMIT", OPT_INT, AT(queue_limit), 1, 1000000, "4096",
 	  "requests that may wait for each kind of thread; past it 503" },
 	{ "CALLGATE_LOCK_PER_ORG", OPT_BOOL, AT(lock_per_org), 0, 0, "false",

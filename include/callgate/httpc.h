@@ -1,0 +1,13 @@
+/* Asking over HTTP, over libcurl. */
+#ifndef CALLGATE_HTTPC_H
+#define CALLGATE_HTTPC_H
+
+#include "callgate/buf.h"
+#include "callgate/err.h"
+
+/* GET, straight: no redirects, no proxy. `body` is cleared and filled up to its ceiling
+ * (what is past it is thrown away). OK whatever the status; ERR_UNAVAILABLE when no whole
+ * answer came within timeout_ms. */
+enum err httpc_get(const char *url, int timeout_ms, int *status, struct buf *body, struct errinfo *e) MUST_USE;
+
+#endif

@@ -1,0 +1,34 @@
+/* A driver more is a row more here, and a folder's file in src/provider. */
+#include "drivers.h"
+
+#include "callgate/mem.h"
+#include "command.h"
+
+const char *const driver_names[] = { "simulator" };
+const size_t driver_count = ARRAY_LEN(driver_names);
+
+static enum err make_simulator(void *arg, provider_event_fn *on_event, void *event_arg, struct provider **out,
+                               struct errinfo *e)
+{
+	const struct config *c = arg;
+	struct simulator_config simulator = {
+		.speed = c->simulator_speed,
+		.dial_ledger = c->simulator_ledger,
+		.instant = c->simulator_instant,
+	};
+
+	return simulator_new(&simulator, on_event, event_arg, out, e);
+}
+
+static enum err (*const makers[])(void *, provider_event_fn *, void *, struct provider **, struct errinfo *) = {
+	make_simulator,
+};
+_Static_assert(ARRAY_LEN(makers) == ARRAY_LEN(driver_names) && ARRAY_LEN(makers) <= DRIVERS_MAX,
+               "every driver has a name and a maker");
+
+int drivers_list(struct config *c, struct scheduler_driver out[DRIVERS_MAX])
+{
+	for (size_t i = 0; i < ARRAY_LEN(makers); i++)
+		out[i] = (struct scheduler_driver){ driver_names[i], makers[i], c };
+	return (int)ARRAY_LEN(makers);
+}
