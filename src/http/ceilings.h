@@ -26,6 +26,9 @@
 #define LINGER_BYTES            (4 * 1024 * 1024)
 #define LINGER_MAX              64
 
+/* How long the library may take to notice a client's end before we point it out. */
+#define NUDGE_MS                200
+
 /* Past the grace of http_stop: for writing out what was answered. */
 #define DRAIN_MS                1000
 

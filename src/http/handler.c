@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 
 #include "answer.h"
@@ -31,14 +32,32 @@ void handler_wait(struct io_thread *t, struct conn *c)
 	c->deadline_ms = t->now_ms + t->server->idle_timeout_ms;
 	if (!c->cut)
 		link_append(&t->waiting, &c->link);
+	if (c->left)
+		handler_left(t, c);
+}
+
+/* The library can miss an end that arrives together with data: it takes both for one
+ * event and stops reading after the data. Then the connection would stay for the whole
+ * idle time. So every socket is in our own epoll set too, for this one event, and a
+ * connection that is still there a little later is pointed out (see nudge()). */
+void handler_left(struct io_thread *t, struct conn *c)
+{
+	link_remove(&c->leaving);
+	c->left = true;
+	c->nudge_ms = t->now_ms + NUDGE_MS;
+	if (!link_alone(&c->link))      /* with a request in hand its end can wait */
+		link_append(&t->leaving, &c->leaving);
 }
 
 static void started(struct io_thread *t, struct MHD_Connection *m, void **socket_context)
 {
 	struct conn *c = xcalloc(1, sizeof *c);
+	struct epoll_event ev = { .events = EPOLLRDHUP | EPOLLET, .data.ptr = c };
 
 	link_init(&c->link);
+	link_init(&c->leaving);
 	c->fd = MHD_get_connection_info(m, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+	epoll_ctl(t->epoll_fd, EPOLL_CTL_ADD, c->fd, &ev);
 	handler_wait(t, c);
 	t->connections++;
 	*socket_context = c;
@@ -56,7 +75,9 @@ static void closed(struct io_thread *t, struct conn *c)
 {
 	if (!t->ending && !c->cut && (c->early || has_unread(c->fd)))
 		linger_add(&t->lingering, t->epoll_fd, c->fd, t->now_ms);
+	epoll_ctl(t->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
 	link_remove(&c->link);
+	link_remove(&c->leaving);
 	free(c);
 	t->connections--;
 	t->closed_one = true;
@@ -307,6 +328,7 @@ static enum MHD_Result refuse(struct io_thread *t, struct exchange *x, int64_t l
 
 static enum MHD_Result refuse_malformed(struct exchange *x, int status, const char *message)
 {
+	LOG_DEBUG("http.malformed", LOG_INT("status", status), LOG_STR("request", x->rq.request_id));
 	answer_refuse(&x->reply, status, message);
 	return write_and_close(x);
 }
@@ -375,6 +397,7 @@ static void hand_out(struct io_thread *t, struct exchange *x)
 	x->rq.body_len = x->body.len;
 	x->deadline_ms = t->now_ms + t->server->answer_timeout_ms;
 	link_remove(&x->conn->link);    /* its idle time stands still */
+	link_remove(&x->conn->leaving);
 	link_append(&t->held, &x->held);
 	t->out++;
 	atomic_fetch_add_explicit(&t->in_hand, 1, memory_order_relaxed);

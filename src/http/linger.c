@@ -53,6 +53,13 @@ void linger_add(struct lingering *l, int epoll_fd, int fd, int64_t now_ms)
 		drop(l, one);
 }
 
+bool linger_has(const struct lingering *l, const void *one)
+{
+	const uintptr_t at = (uintptr_t)one;
+
+	return at >= (uintptr_t)l->one && at < (uintptr_t)(l->one + LINGER_MAX);
+}
+
 void linger_read(struct lingering *l, struct linger_one *one)
 {
 	char scratch[16384];

@@ -7,6 +7,7 @@
 #ifndef HTTP_LINGER_H
 #define HTTP_LINGER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "ceilings.h"
@@ -27,6 +28,7 @@ void    linger_done(struct lingering *l);
 /* Keeps a duplicate of fd, watched by epoll_fd with the slot as its data; does nothing
  * when all slots are taken. */
 void    linger_add(struct lingering *l, int epoll_fd, int fd, int64_t now_ms);
+bool    linger_has(const struct lingering *l, const void *one);  /* is it a slot? */
 void    linger_read(struct lingering *l, struct linger_one *one);
 void    linger_expire(struct lingering *l, int64_t now_ms);
 int64_t linger_next_ms(const struct lingering *l);      /* INT64_MAX: none */

@@ -41,6 +41,7 @@ void thread_init(struct io_thread *t, struct http_server *s, int listen_fd)
 	t->epoll_fd = -1;
 	link_init(&t->waiting);
 	link_init(&t->held);
+	link_init(&t->leaving);
 	linger_init(&t->lingering);
 	random_bytes(t->id_seed, sizeof t->id_seed);
 }
@@ -86,6 +87,8 @@ static int64_t next_deadline(const struct io_thread *t)
 		next = earlier(next, LINK_OWNER(t->waiting.next, struct conn, link)->deadline_ms);
 	if (!link_alone(&t->held))
 		next = earlier(next, LINK_OWNER(t->held.next, struct exchange, held)->deadline_ms);
+	if (!link_alone(&t->leaving))
+		next = earlier(next, LINK_OWNER(t->leaving.next, struct conn, leaving)->nudge_ms);
 	if (t->stopping && !link_alone(&t->held))
 		next = earlier(next, t->server->grace_end_ms);
 	if (t->drain_ms)
@@ -110,10 +113,17 @@ static void look(struct io_thread *t, int timeout_ms)
 	struct epoll_event ev[EVENTS];
 	int n = epoll_wait(t->epoll_fd, ev, EVENTS, timeout_ms);
 
-	/* The daemon runs and the mailbox is emptied in every round anyway. */
-	for (int i = 0; i < n; i++)
-		if (ev[i].data.ptr != t && ev[i].data.ptr != t->box)
-			linger_read(&t->lingering, ev[i].data.ptr);
+	t->now_ms = mono_ms();
+	for (int i = 0; i < n; i++) {
+		void *what = ev[i].data.ptr;
+
+		if (what == t || what == t->box)
+			continue;       /* looked after in every round anyway */
+		if (linger_has(&t->lingering, what))
+			linger_read(&t->lingering, what);
+		else
+			handler_left(t, what);
+	}
 }
 
 /* The request is answered: back into the library's hands. */
@@ -167,6 +177,20 @@ static void cut_idle_connections(struct io_thread *t)
 		link_remove(&c->link);
 		c->cut = true;
 		shutdown(c->fd, SHUT_RDWR);     /* the library sees it and closes */
+	}
+}
+
+/* Makes a new event of an old one, for the library: nothing else changes, since the
+ * client sends no more. Again and again, as an event can be missed again. */
+static void nudge(struct io_thread *t)
+{
+	while (!link_alone(&t->leaving)) {
+		struct conn *c = LINK_OWNER(t->leaving.next, struct conn, leaving);
+
+		if (t->now_ms < c->nudge_ms)
+			break;
+		shutdown(c->fd, SHUT_RD);
+		handler_left(t, c);
 	}
 }
 
@@ -226,7 +250,7 @@ static void loop(struct io_thread *t)
 {
 	bool busy, again = true;
 
-	while (again) {
+	for (unsigned round = 0; again; round++) {
 		struct exchange *answered;
 
 		busy = run_daemon(t);
@@ -234,8 +258,8 @@ static void loop(struct io_thread *t)
 		if (!answered && !busy) {
 			look(t, sleep_ms(t));
 			answered = mailbox_take(t->box, false);
-		} else if (t->lingering.count > 0) {
-			look(t, 0);
+		} else if (t->lingering.count > 0 || round % 64 == 0) {
+			look(t, 0);     /* what only our own set tells, under steady load too */
 		}
 		t->now_ms = mono_ms();
 		/* Before answers are put back: what is resumed has to see one more run of the
@@ -244,6 +268,7 @@ static void loop(struct io_thread *t)
 		settle(t, answered);
 		time_out_requests(t);
 		cut_idle_connections(t);
+		nudge(t);
 		linger_expire(&t->lingering, t->now_ms);
 	}
 }

@@ -25,6 +25,9 @@ struct conn {
 	bool        nul_in_uri;         /* "%00", which would cut the path short         */
 	bool        early;              /* answered while more may come: linger          */
 	bool        cut;                /* we shut it: nothing to linger for             */
+	bool        left;               /* the client has closed its sending half        */
+	struct link leaving;            /* then, in `leaving`, unless a request is in hand */
+	int64_t     nudge_ms;
 };
 
 struct io_thread {
@@ -38,6 +41,7 @@ struct io_thread {
 
 	struct link         waiting;    /* connections, by deadline_ms                   */
 	struct link         held;       /* exchanges in hand, by deadline_ms             */
+	struct link         leaving;    /* connections, by nudge_ms                      */
 	struct lingering    lingering;
 	struct exchange    *pool;
 	int                 pooled;
@@ -83,6 +87,7 @@ void     thread_close(struct io_thread *t);     /* after its end, or never start
 /* handler.c: the library's callbacks, with struct io_thread as their argument. */
 struct MHD_Daemon *handler_daemon(struct io_thread *t, int max_connections);
 void handler_wait(struct io_thread *t, struct conn *c);        /* (re)starts the idle time */
+void handler_left(struct io_thread *t, struct conn *c);        /* its client has closed */
 void handler_release(struct io_thread *t, struct exchange *x); /* if nobody has it any more */
 
 #endif
