@@ -7,7 +7,11 @@
  * Locks are taken in one order everywhere, accounts before destinations and each sorted,
  * so committers cannot deadlock with one another or with the end of calls (finish.c). The
  * account rows are locked before the balance is read: two batches can never both spend
- * the last of it. */
+ * the last of it.
+ *
+ * Look-ups whose key comes from several tables are subqueries with a limit, not joins or
+ * EXISTS: those the planner may turn around or hash while the tables are small, and then
+ * reads them whole when they no longer are. */
 #include <string.h>
 #include <time.h>
 
@@ -38,23 +42,24 @@ static const char admit_sql[] =
 	"         case when k.user_id is null then 1"
 	"              when m.user_id is null then 3"
 	"              when n.e164 is null then 4"
-	"              when not exists (select from pool_members pm join pool_numbers pn"
-	"                                 on pn.org_id = pm.org_id and pn.e164 = c.f and pn.pool_id = pm.pool_id"
-	"                               where pm.org_id = c.o and pm.user_id = k.user_id) then 5"
+	"              when (select 1 from pool_members pm, pool_numbers pn where pm.org_id = c.o and pm.user_id = k.user_id"
+	"                    and pn.org_id = c.o and pn.e164 = c.f and pn.pool_id = pm.pool_id limit 1) is null then 5"
 	"              when n.status <> 'active' then 6"
 	"              when n.trunk_id is null or not n.outbound then 7"
 	"              else 0 end as refusal,"
 	"         k.last_used_on is distinct from current_date as unused_today"
 	"  from unnest($1::bigint[], $2::bytea[], $3::text[], $4::text[]) with ordinality c(o, h, pj, f, ix)"
-	"  left join api_keys k on k.org_id = c.o and k.key_hash = c.h and k.revoked_at is null"
+	"  left join api_keys k on" PROBE("k.org_id", "c.o", "k.key_hash", "c.h") "and k.revoked_at is null"
 	"       and (k.expires_at is null or k.expires_at > now())"
-	"  left join projects p on p.org_id = c.o and p.public_id = c.pj"
-	"  left join project_members m on m.org_id = c.o and m.project_id = p.project_id and m.user_id = k.user_id"
-	"  left join phone_numbers n on n.org_id = c.o and n.e164 = c.f),"
+	"  left join projects p on" PROBE("p.org_id", "c.o", "p.public_id", "c.pj")
+	"  left join lateral (select user_id from project_members m where m.org_id = c.o and m.project_id = p.project_id"
+	"                       and m.user_id = k.user_id limit 1) m on true"
+	"  left join phone_numbers n on" PROBE("n.org_id", "c.o", "n.e164", "c.f") "),"
 	" acct as materialized ("
-	"  select a.org_id, a.account_id, a.balance_mc - a.held_mc as free_mc from credit_accounts a"
-	"  where (a.org_id, a.account_id) in (select org_id, account_id from ctx where refusal = 0 and rate_mc > 0)"
-	"  order by a.org_id, a.account_id for update),"
+	"  select a.org_id, a.account_id, a.balance_mc - a.held_mc as free_mc"
+	"  from (select distinct org_id, account_id from ctx where refusal = 0 and rate_mc > 0) x"
+	"  join credit_accounts a on" PROBE("a.org_id", "x.org_id", "a.account_id", "x.account_id")
+	"  order by a.org_id, a.account_id for update of a),"
 	" item as materialized ("
 	"  select i.ix, i.call_id, i.dest, i.vars, i.rq, x.org_id, x.user_id, x.project_id, x.account_id, x.trunk_id,"
 	"         x.ring_timeout_s, x.max_duration_s, x.rate_mc, x.hold_mc, x.from_e164, x.scope, x.unused_today,"
@@ -72,7 +77,8 @@ static const char admit_sql[] =
 	"  insert into destination_locks (dest, scope, org_id, call_id)"
 	"  select dest, scope, org_id, call_id from item where verdict = 0 order by dest, scope, ix"
 	"  on conflict do nothing returning call_id),"
-	" kept as materialized (select item.* from item where verdict = 0 and call_id in (select call_id from locked)),"
+	" kept as materialized (select item.* from item where verdict = 0"
+	"                        and call_id = any(array(select call_id from locked))),"
 	" c as (insert into calls (org_id, call_id, project_id, trunk_id, account_id, user_id, ring_timeout_s,"
 	"                         max_duration_s, rate_mc, hold_mc, lock_scope, from_e164, to_e164, variables, request_id)"
 	"       select org_id, call_id, project_id, trunk_id, account_id, user_id, ring_timeout_s, max_duration_s,"
@@ -82,8 +88,9 @@ static const char admit_sql[] =
 	" e as (insert into call_events (org_id, call_id, seq, kind) select org_id, call_id, 0, 0 from kept),"
 	" h as (update credit_accounts a set held_mc = a.held_mc + s.hold_mc"
 	"       from (select org_id, account_id, sum(hold_mc)::bigint as hold_mc from kept where hold_mc > 0 group by 1, 2) s"
-	"       where a.org_id = s.org_id and a.account_id = s.account_id)"
-	" select ix::int, case when verdict <> 0 then verdict when call_id in (select call_id from locked) then 0 else 9 end,"
+	"       where" PROBE("a.org_id", "s.org_id", "a.account_id", "s.account_id") ")"
+	" select ix::int, case when verdict <> 0 then verdict"
+	"                     when call_id = any(array(select call_id from locked)) then 0 else 9 end,"
 	"        project_id, trunk_id, unused_today and user_id is not null from item";
 
 static const Oid admit_types[] = {
@@ -191,7 +198,7 @@ static const Oid look_types[] = { OID_INT8_ARRAY, OID_UUID_ARRAY };
 static const struct pg_statement look_statement = PG_STATEMENT("admit_look", look_types,
 	"select r.ix::int, c.project_id, c.trunk_id"
 	" from unnest($1::bigint[], $2::uuid[]) with ordinality r(o, c, ix)"
-	" join calls c on c.org_id = r.o and c.call_id = r.c");
+	" join calls c on" PROBE("c.org_id", "r.o", "c.call_id", "r.c"));
 
 static enum err look_up(struct store *s, struct admission **items, size_t n, int *outcomes, struct errinfo *e)
 {

@@ -22,8 +22,7 @@ static const struct pg_statement adopt_statement = PG_STATEMENT("adopt", adopt_t
 	"       where ctid = any(array(select c from old where phase > 0)) returning *),"
 	" e as (insert into call_events (org_id, call_id, seq, kind)"
 	"       select org_id, call_id, attempt * 16 + 13, 33 from f where phase = 2 on conflict do nothing)"
-	" select " INFLIGHT_COLUMNS " from f join calls c on c.org_id = f.org_id and c.call_id = f.call_id"
-	" left join trunks t on t.org_id = f.org_id and t.trunk_id = f.trunk_id"
+	" select " INFLIGHT_COLUMNS " from f" INFLIGHT_JOINS
 	" union all"
 	" select org_id, project_id, trunk_id, prio, call_id, attempt, 0::smallint, 0::smallint, 0::smallint, 0, 0, -1, '', '',"
 	"        null, null, '', null, '{}', null from gone");
@@ -69,7 +68,7 @@ enum err store_adopt(struct store *s, int64_t gateway_id, int max, struct inflig
 static const Oid overdue_types[] = { OID_INT8, OID_INT4 };
 static const struct pg_statement overdue_statement = PG_STATEMENT("overdue", overdue_types,
 	"select org_id, project_id, trunk_id, prio, call_id, attempt, state, phase from call_inflight"
-	" where gateway_id = $1 and deadline_at < clock_timestamp() order by deadline_at limit $2");
+	" where gateway_id = $1 and deadline_at < now() order by deadline_at limit $2");
 
 enum err store_overdue(struct store *s, int64_t gateway_id, int max, struct overdue **out, size_t *n, struct errinfo *e)
 {

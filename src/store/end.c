@@ -23,7 +23,7 @@ static const struct pg_statement progress_statement = PG_STATEMENT("progress", p
 	"     provider_ref = coalesce(x.ref, f.provider_ref)"
 	"   from unnest($1::bigint[], $2::uuid[], $3::smallint[], $4::bool[], $5::bool[], $6::bool[], $7::text[])"
 	"        x(o, c, a, ringing, answered, uncertain, ref)"
-	"   where f.org_id = x.o and f.call_id = x.c and f.attempt = x.a and f.phase > 0"
+	"   where" PROBE("f.org_id", "x.o", "f.call_id", "x.c") "and f.attempt = x.a and f.phase > 0"
 	"   returning f.*, x.ringing, x.answered, x.uncertain)"
 	" insert into call_events (org_id, call_id, seq, kind, at)"
 	" select org_id, call_id, attempt * 16 + 2, 2, ringing_at from u where ringing and ringing_at is not null"
@@ -52,22 +52,23 @@ enum err store_progress(struct store *s, const struct call_progress *items, size
 /* ── the end ──────────────────────────────────────────────────────────────────── */
 
 /* What every end does, given u, the calls it has just made final: settle the money, free
- * the destination. Accounts are locked first, in order, as admit.c does it: the count()
- * makes the delete wait for them. A charge is the talked seconds at the rate of the call,
+ * the destination. Accounts are locked first, in order, as admit.c does it: the count()s
+ * make what follows wait for them. A charge is the talked seconds at the rate of the call,
  * rounded up once. */
 #define SETTLE_SQL \
 	" acct as materialized (" \
-	"  select a.org_id, a.account_id from credit_accounts a" \
-	"  where (a.org_id, a.account_id) in (select org_id, account_id from u where hold_mc > 0 or charged_mc > 0)" \
-	"  order by a.org_id, a.account_id for update)," \
+	"  select a.org_id, a.account_id" \
+	"  from (select distinct org_id, account_id from u where hold_mc > 0 or charged_mc > 0) x" \
+	"  join credit_accounts a on" PROBE("a.org_id", "x.org_id", "a.account_id", "x.account_id") \
+	"  order by a.org_id, a.account_id for update of a)," \
 	" paid as (update credit_accounts a set balance_mc = a.balance_mc - s.charged_mc, held_mc = a.held_mc - s.hold_mc" \
 	"  from (select org_id, account_id, sum(charged_mc)::bigint as charged_mc, sum(hold_mc)::bigint as hold_mc" \
-	"        from u group by 1, 2) s join acct using (org_id, account_id)" \
-	"  where a.org_id = s.org_id and a.account_id = s.account_id)," \
+	"        from u group by 1, 2 having sum(charged_mc) > 0 or sum(hold_mc) > 0) s" \
+	"  where" PROBE("a.org_id", "s.org_id", "a.account_id", "s.account_id") "and (select count(*) from acct) >= 0)," \
 	" entry as (insert into credit_ledger (org_id, account_id, kind, amount_mc, call_id)" \
 	"  select org_id, account_id, 2, -charged_mc, call_id from u where charged_mc > 0)," \
 	" freed as (delete from destination_locks l using u" \
-	"  where l.dest = u.to_e164 and l.scope = u.lock_scope and l.call_id = u.call_id" \
+	"  where" PROBE("l.dest", "u.to_e164", "l.scope", "u.lock_scope") "and l.call_id = u.call_id" \
 	"    and (select count(*) from acct) >= 0)"
 
 /* call_inflight_pkey, then the primary key of the one partition of calls (the bounds prune
@@ -80,7 +81,7 @@ static const struct pg_statement finish_statement = PG_STATEMENT("finish", finis
 	"with d as (delete from call_inflight f"
 	"   using unnest($1::bigint[], $2::uuid[], $3::smallint[], $4::smallint[], $5::smallint[], $6::smallint[],"
 	"                $7::text[], $8::text[]) with ordinality x(o, c, a, state, reason, sip_code, sip_phrase, code, ix)"
-	"   where f.org_id = x.o and f.call_id = x.c and f.attempt = x.a"
+	"   where" PROBE("f.org_id", "x.o", "f.call_id", "x.c") "and f.attempt = x.a"
 	"   returning f.*, x.state as final, x.reason, x.sip_code, x.sip_phrase, x.code, x.ix, clock_timestamp() as ended_at),"
 	" u as (update calls k set state = d.final, reason = d.reason, attempts = d.attempt, sip_code = d.sip_code,"
 	"     sip_phrase = d.sip_phrase, provider_code = d.code, provider_ref = d.provider_ref, agent = d.agent,"
@@ -88,7 +89,7 @@ static const struct pg_statement finish_statement = PG_STATEMENT("finish", finis
 	"     billed_s = coalesce(ceil(extract(epoch from d.ended_at - d.answered_at)), 0)::int,"
 	"     charged_mc = case when d.answered_at is null then 0 else"
 	"       ceil(k.rate_mc * ceil(extract(epoch from d.ended_at - d.answered_at)) / 60)::bigint end"
-	"   from d where k.org_id = d.org_id and k.call_id = d.call_id and k.call_id between $9 and $10"
+	"   from d where" PROBE("k.org_id", "d.org_id", "k.call_id", "d.call_id") "and k.call_id between $9 and $10"
 	"   returning k.org_id, k.call_id, k.account_id, k.hold_mc, k.charged_mc, k.to_e164, k.lock_scope, k.attempts,"
 	"             k.state, k.ended_at, k.reason, k.sip_code, d.ix),"
 	SETTLE_SQL ","
@@ -159,12 +160,13 @@ static const struct pg_statement retry_statement = PG_STATEMENT("retry", retry_t
 	"with d as (delete from call_inflight f"
 	"   using unnest($1::bigint[], $2::uuid[], $3::smallint[], $4::smallint[], $5::smallint[], $6::int[])"
 	"         x(o, c, a, reason, sip_code, delay_ms)"
-	"   where f.org_id = x.o and f.call_id = x.c and f.attempt = x.a"
+	"   where" PROBE("f.org_id", "x.o", "f.call_id", "x.c") "and f.attempt = x.a"
 	"   returning f.*, x.reason, x.sip_code, x.delay_ms),"
 	" w as (insert into call_schedule (org_id, call_id, shard, run_at, project_id, trunk_id, prio, attempt)"
 	"   select org_id, call_id, org_id % 64, clock_timestamp() + delay_ms * interval '1 ms', project_id, trunk_id, prio,"
 	"          attempt + 1 from d on conflict do nothing),"
-	" k as (update calls c set attempts = d.attempt from d where c.org_id = d.org_id and c.call_id = d.call_id)"
+	" k as (update calls c set attempts = d.attempt from d"
+	"   where" PROBE("c.org_id", "d.org_id", "c.call_id", "d.call_id") ")"
 	" insert into call_events (org_id, call_id, seq, kind, data)"
 	" select org_id, call_id, attempt * 16 + 14, 32,"
 	"        jsonb_build_object('reason', reason, 'sipCode', sip_code, 'delayMs', delay_ms) from d on conflict do nothing");
@@ -197,11 +199,11 @@ static const struct pg_statement expire_statement = PG_STATEMENT("expire_queued"
 	"  cross join fence cross join lateral ("
 	"    select q.ctid as c from call_queue q"
 	"    where q.org_id = w.o and q.project_id = w.pj and q.trunk_id = w.tr and q.prio = w.pr"
-	"      and q.call_id < uuid7_floor(clock_timestamp() - $6 * interval '1 ms')"
+	"      and q.call_id < uuid7_floor(now() - $6 * interval '1 ms')"
 	"    order by q.call_id limit $7 for update skip locked) p limit $7),"
 	" d as (delete from call_queue where ctid = any(array(select c from old)) returning org_id, call_id, attempt),"
 	" u as (update calls k set state = $8, reason = $9, ended_at = clock_timestamp(), billed_s = 0, charged_mc = 0"
-	"   from d where k.org_id = d.org_id and k.call_id = d.call_id"
+	"   from d where" PROBE("k.org_id", "d.org_id", "k.call_id", "d.call_id")
 	"   returning k.org_id, k.call_id, k.account_id, k.hold_mc, k.charged_mc, k.to_e164, k.lock_scope, d.attempt,"
 	"             k.state, k.ended_at),"
 	SETTLE_SQL ","

@@ -22,6 +22,10 @@
 	" case when f.trunk_id = 0 then 'simulator' else coalesce(t.driver, '') end," \
 	" t.provider_ref, coalesce(t.config::text, '{}'), f.provider_ref"
 
+#define INFLIGHT_JOINS \
+	" join calls c on" PROBE("c.org_id", "f.org_id", "c.call_id", "f.call_id") \
+	" left join trunks t on" PROBE("t.org_id", "f.org_id", "t.trunk_id", "f.trunk_id")
+
 void read_inflight(const PGresult *r, int row, struct inflight *out);
 struct inflight *read_inflights(const PGresult *r, size_t *n);
 

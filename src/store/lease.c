@@ -24,7 +24,6 @@ enum err store_gateway_open(struct store *s, const char *name, const char *versi
 	CLEANUP(pg_args_done) struct pg_args a;
 	enum err err;
 
-	pg_prefer_loops(s);
 	pg_args_init(&a);
 	pg_arg_text(&a, name);
 	pg_arg_text(&a, version);

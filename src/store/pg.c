@@ -31,9 +31,11 @@
 #define USUAL_TIMEOUTS "SET statement_timeout = '" STRINGIFY(STATEMENT_TIMEOUT_S) "s'; SET lock_timeout = '5s';"
 
 /* What every connection wants: no compilation of tiny queries, plans that do not flip
- * after the fifth execution, no row counts guessed for a scan of a large table. */
+ * after the fifth execution, and probes of one index each: a bitmap once combined the
+ * in-flight row's key with all the rows of its gateway. */
 static const char session_sql[] =
 	"SET jit = off; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;"
+	"SET enable_bitmapscan = off;"
 	"SET timezone = 'UTC'; SET client_min_messages = warning;"
 	USUAL_TIMEOUTS
 	"SET idle_in_transaction_session_timeout = '30s';"
@@ -97,18 +99,6 @@ static void ignore_notice(void *arg, const PGresult *r)
 	(void)r;
 }
 
-static void set_loops(struct store *s)
-{
-	PQclear(PQexec(s->pg, "SET enable_hashjoin = off; SET enable_mergejoin = off"));
-}
-
-void pg_prefer_loops(struct store *s)
-{
-	if (!s->loops && store_connected(s))
-		set_loops(s);
-	s->loops = true;
-}
-
 void pg_patience(struct store *s, int seconds)
 {
 	char sql[100] = USUAL_TIMEOUTS;
@@ -128,8 +118,6 @@ static enum err open_session(struct store *s, struct errinfo *e)
 	r = PQexec(s->pg, session_sql);
 	if (PQresultStatus(r) != PGRES_TUPLES_OK)
 		return set_pg_error(e, ERR_UNAVAILABLE, "database session", PQerrorMessage(s->pg));
-	if (s->loops)
-		set_loops(s);
 	s->clock_offset_ms = strtoll(PQgetvalue(r, 0, 0), NULL, 10) - (before + wall_ms()) / 2;
 	return OK;
 }

@@ -46,7 +46,6 @@ struct store {
 	const struct pg_statement *prepared[PG_STATEMENTS_MAX];      /* on this connection */
 	int      n_prepared;
 	bool     listening;
-	bool     loops;                 /* see pg_prefer_loops() */
 	char     sqlstate[6];           /* of the last failure; "" if it was the connection */
 };
 
@@ -59,6 +58,14 @@ struct pg_statement {
 	const Oid  *types;
 };
 #define PG_STATEMENT(name_, types_, sql_) { (name_), (sql_), (int)ARRAY_LEN(types_), (types_) }
+
+/* "a = x and b = y", where x and y come from one other row source and (a, b) is an index,
+ * spelt so that the only way to it is a probe of that index by both columns. Plain "=" can
+ * be merged, so the planner also weighs reading the whole index in order; on a table that
+ * is empty when the statement is planned (a new day's partition) that costs the same as
+ * one probe and may win, and the plan then reads the table whole for every row, long after
+ * it has filled. "= any" and a closed range cannot be merged, nor left out. */
+#define PROBE(a, x, b, y) " " a " = any(array[" x "]) and " b " >= " y " and " b " <= " y " "
 
 /* Parameters of one execution, built left to right: scalars, or arrays column by column. */
 struct pg_args {
@@ -98,11 +105,6 @@ void pg_put_id(struct pg_args *a, const struct id *id);
  * ERR_CONFLICT for serialization failures and deadlocks (nothing was done: repeat);
  * ERR_INVALID for a broken constraint (SQLSTATE class 23: s->sqlstate tells which). */
 enum err pg_run(struct store *s, const struct pg_statement *st, struct pg_args *a, PGresult **out, struct errinfo *e) MUST_USE;
-/* From now on, and after every reconnect, joins on this connection probe an index row by
- * row. The tables of calls on their way grow and shrink by orders of magnitude between two
- * ANALYZEs; a plan that suits their size of a minute ago may scan them whole. */
-void pg_prefer_loops(struct store *s);
-
 /* Statements may take and wait so long (a migration); 0: as usual again. */
 void pg_patience(struct store *s, int seconds);
 

@@ -38,7 +38,7 @@ static const struct pg_statement promote_statement = PG_STATEMENT("promote", pro
 	"with " FENCE_SQL ","
 	" due as materialized ("
 	"  select d.c from fence cross join generate_series(0, 63) sh cross join lateral ("
-	"    select x.ctid as c from call_schedule x where x.shard = sh and x.run_at <= clock_timestamp()"
+	"    select x.ctid as c from call_schedule x where x.shard = sh and x.run_at <= now()"
 	"    order by x.run_at limit $3 for update skip locked) d"
 	"  where ($2 >> sh) & 1 = 1),"
 	" gone as (delete from call_schedule where ctid = any(array(select c from due))"
@@ -86,11 +86,10 @@ static const struct pg_statement claim_statement = PG_STATEMENT("claim", claim_t
 	" f as (insert into call_inflight (org_id, call_id, gateway_id, project_id, trunk_id, prio, attempt, agent, deadline_at)"
 	"       select g.org_id, g.call_id, $1, g.project_id, g.trunk_id, g.prio, g.attempt, p.agent,"
 	"              clock_timestamp() + (c.ring_timeout_s + c.max_duration_s) * interval '1 s' + $8 * interval '1 ms'"
-	"       from gone g join calls c on c.org_id = g.org_id and c.call_id = g.call_id"
-	"       join projects p on p.org_id = g.org_id and p.project_id = g.project_id"
+	"       from gone g join calls c on" PROBE("c.org_id", "g.org_id", "c.call_id", "g.call_id")
+	"       join projects p on" PROBE("p.org_id", "g.org_id", "p.project_id", "g.project_id")
 	"       on conflict do nothing returning *)"
-	" select " INFLIGHT_COLUMNS " from f join calls c on c.org_id = f.org_id and c.call_id = f.call_id"
-	" left join trunks t on t.org_id = f.org_id and t.trunk_id = f.trunk_id");
+	" select " INFLIGHT_COLUMNS " from f" INFLIGHT_JOINS);
 
 enum err store_claim(struct store *s, int64_t gateway_id, const struct claim_want *want, size_t n_want, int margin_ms,
                      struct inflight **out, size_t *n, struct errinfo *e)
@@ -123,7 +122,8 @@ static const struct pg_statement intent_statement = PG_STATEMENT("intent", inten
 	"with " FENCE_SQL ","
 	" u as (update call_inflight f set phase = 1, state = 1, initiated_at = clock_timestamp()"
 	"       from unnest($2::bigint[], $3::uuid[], $4::smallint[]) x(o, c, a), fence"
-	"       where f.org_id = x.o and f.call_id = x.c and f.attempt = x.a and f.gateway_id = $1 and f.phase = 0"
+	"       where" PROBE("f.org_id", "x.o", "f.call_id", "x.c") "and f.attempt = x.a and f.gateway_id = $1"
+	"         and f.phase = 0"
 	"       returning f.org_id, f.call_id, f.attempt, f.initiated_at),"
 	" e as (insert into call_events (org_id, call_id, seq, kind, at)"
 	"       select org_id, call_id, attempt * 16 + 1, 1, initiated_at from u)"
@@ -185,7 +185,8 @@ enum err store_intent(struct store *s, int64_t gateway_id, const struct call_ref
 static const Oid unclaim_types[] = { OID_INT8, OID_INT8_ARRAY, OID_UUID_ARRAY, OID_INT2_ARRAY };
 static const struct pg_statement unclaim_statement = PG_STATEMENT("unclaim", unclaim_types,
 	"with gone as (delete from call_inflight f using unnest($2::bigint[], $3::uuid[], $4::smallint[]) x(o, c, a)"
-	"              where f.org_id = x.o and f.call_id = x.c and f.attempt = x.a and f.gateway_id = $1 and f.phase = 0"
+	"              where" PROBE("f.org_id", "x.o", "f.call_id", "x.c") "and f.attempt = x.a"
+	"                and f.gateway_id = $1 and f.phase = 0"
 	"              returning f.org_id, f.project_id, f.trunk_id, f.prio, f.call_id, f.attempt)"
 	" insert into call_queue (org_id, project_id, trunk_id, prio, call_id, attempt) select * from gone"
 	" on conflict do nothing");

@@ -21,12 +21,13 @@ static const struct pg_statement read_statement = PG_STATEMENT("calls_read", rea
 	"       coalesce(c.answered_at, f.answered_at), c.ended_at, c.billed_s, c.charged_mc,"
 	"       case when c.ended_at is null then c.hold_mc else 0 end"
 	" from unnest($1::bigint[], $2::bytea[], $3::uuid[]) with ordinality r(o, h, id, ix)"
-	" left join api_keys k on k.org_id = r.o and k.key_hash = r.h and k.revoked_at is null"
+	" left join api_keys k on" PROBE("k.org_id", "r.o", "k.key_hash", "r.h") "and k.revoked_at is null"
 	"      and (k.expires_at is null or k.expires_at > now())"
-	" left join calls c on c.org_id = r.o and c.call_id = r.id"
-	" left join project_members m on m.org_id = c.org_id and m.project_id = c.project_id and m.user_id = k.user_id"
-	" left join projects p on p.org_id = c.org_id and p.project_id = c.project_id"
-	" left join call_inflight f on f.org_id = r.o and f.call_id = r.id");
+	" left join calls c on" PROBE("c.org_id", "r.o", "c.call_id", "r.id")
+	" left join lateral (select user_id from project_members m where m.org_id = c.org_id"
+	"                     and m.project_id = c.project_id and m.user_id = k.user_id limit 1) m on true"
+	" left join projects p on" PROBE("p.org_id", "c.org_id", "p.project_id", "c.project_id")
+	" left join call_inflight f on" PROBE("f.org_id", "r.o", "f.call_id", "r.id"));
 
 void call_record_done(struct call_record *r)
 {
