@@ -6,7 +6,6 @@
 
 #include <inttypes.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -311,8 +310,12 @@ static char *read_rate(struct parser *p, const json_t *j, const struct place *at
 {
 	double v = json_number_value(j) * 1000;
 
-	if (json_is_number(j) && v >= 0 && v <= CPS_MAX * 1000.0 && fabs(v - round(v)) < 1e-6)
-		return integer_text(llround(v));
+	if (json_is_number(j) && v >= 0 && v <= CPS_MAX * 1000.0) {
+		int64_t nearest = (int64_t)(v + 0.5);
+
+		if (v - (double)nearest < 1e-6 && (double)nearest - v < 1e-6)
+			return integer_text(nearest);
+	}
 	tell(p, at, "must be a number from 0 to %d with at most three decimals", CPS_MAX);
 	return NULL;
 }
