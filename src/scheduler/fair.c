@@ -48,8 +48,9 @@ static int lane_room(struct tenants *t, struct lane *lane, int64_t now_us, struc
 	int room = INT_MAX;
 
 	for (int i = 0; i < 3; i++) {
-		if (!nodes[i]->known)
-			t->unknown = true;
+		/* Somebody new: worth reading the limits now, but once only. */
+		if (!nodes[i]->known && !nodes[i]->missed)
+			t->unknown = nodes[i]->missed = true;
 		if (!nodes[i]->enabled)
 			return 0;
 	}

@@ -51,16 +51,6 @@ struct provider_event *inbox_take(struct inbox *b, size_t *n)
 	return taken;
 }
 
-bool inbox_waiting(struct inbox *b)
-{
-	bool waiting;
-
-	pthread_mutex_lock(&b->mutex);
-	waiting = b->n > 0;
-	pthread_mutex_unlock(&b->mutex);
-	return waiting;
-}
-
 void inbox_close(struct inbox *b)
 {
 	pthread_mutex_lock(&b->mutex);

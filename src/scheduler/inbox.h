@@ -27,7 +27,6 @@ void inbox_done(struct inbox *b);
 bool inbox_push(struct inbox *b, const struct provider_event *ev);
 /* Takes all; the array is the caller's to free, NULL when there is none. */
 struct provider_event *inbox_take(struct inbox *b, size_t *n);
-bool inbox_waiting(struct inbox *b);
 /* From now on nobody waits; what comes is kept up to the bound, then dropped. */
 void inbox_close(struct inbox *b);
 

@@ -30,11 +30,13 @@ static size_t hash_of(const struct lane_key *k)
 	return (size_t)(h >> 40);
 }
 
-void nudges_add(struct nudges *s, const struct lane_key *lane)
+bool nudges_add(struct nudges *s, const struct lane_key *lane)
 {
 	size_t at = hash_of(lane);
+	bool first;
 
 	pthread_mutex_lock(&s->mutex);
+	first = s->n == 0;
 	for (;; at++) {
 		short *slot = &s->slots[at % (2 * NUDGES_MAX)];
 
@@ -51,6 +53,7 @@ void nudges_add(struct nudges *s, const struct lane_key *lane)
 		break;
 	}
 	pthread_mutex_unlock(&s->mutex);
+	return first;
 }
 
 size_t nudges_take(struct nudges *s, struct lane_key *out, bool *overflow)
@@ -67,14 +70,4 @@ size_t nudges_take(struct nudges *s, struct lane_key *out, bool *overflow)
 	s->overflow = false;
 	pthread_mutex_unlock(&s->mutex);
 	return n;
-}
-
-bool nudges_waiting(struct nudges *s)
-{
-	bool waiting;
-
-	pthread_mutex_lock(&s->mutex);
-	waiting = s->n > 0;
-	pthread_mutex_unlock(&s->mutex);
-	return waiting;
 }

@@ -21,9 +21,9 @@ struct nudges {
 
 void   nudges_init(struct nudges *s);
 void   nudges_done(struct nudges *s);
-void   nudges_add(struct nudges *s, const struct lane_key *lane);
+/* True when it was empty before: somebody may have to be woken. */
+bool   nudges_add(struct nudges *s, const struct lane_key *lane);
 /* Takes all; out holds NUDGES_MAX. */
 size_t nudges_take(struct nudges *s, struct lane_key *out, bool *overflow);
-bool   nudges_waiting(struct nudges *s);
 
 #endif

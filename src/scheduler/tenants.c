@@ -285,19 +285,6 @@ void tenants_prune(struct tenants *t, uint64_t owned)
 	sweep(t, drop_node, owned);
 }
 
-void tenants_reset(struct tenants *t)
-{
-	sweep(t, drop_lane, 0);
-	for (size_t i = 0; i < t->size; i++) {
-		for (struct place *p = t->heads[i]; p; p = p->next) {
-			struct node *n = (struct node *)(void *)p;
-
-			n->mine = n->others = n->planned = 0;
-			n->pace.reserved = n->gate.reserved = 0;
-		}
-	}
-}
-
 void tenants_init(struct tenants *t)
 {
 	*t = (struct tenants){ .start_tokens = 1 };

@@ -25,6 +25,7 @@ struct place {
 struct node {
 	struct place  place;
 	bool          known;            /* its limits have been read          */
+	bool          missed;           /* they were looked for and not there */
 	bool          enabled;
 	struct limits limits;
 	int           mine;             /* in flight here                     */
@@ -89,8 +90,6 @@ void tenants_reset_lows(struct tenants *t);
 
 /* Forgets lanes of shards that are no longer ours, and nodes nobody needs. */
 void tenants_prune(struct tenants *t, uint64_t owned);
-/* Forgets all lanes and counts (the lease is lost); limits and pace stay. */
-void tenants_reset(struct tenants *t);
 
 static inline bool shard_owned(uint64_t owned, int64_t org_id)
 {

@@ -1,0 +1,245 @@
+/* From the queue to the provider: plan, claim, prepare, intent, dial. A batch each, never
+ * a statement per call. The intent is committed before the driver is asked, and the lease
+ * is looked at again before every dial: the database cannot call back a request that is
+ * already leaving. */
+#include "loop.h"
+
+#include <stdlib.h>
+
+#include "callgate/clock.h"
+#include "callgate/log.h"
+#include "callgate/mem.h"
+#include "callgate/text.h"
+
+#define LATE_COMMIT_MS 5000     /* a call may become visible so long after its id was made */
+
+const struct driver *driver_find(struct scheduler *s, const char *name)
+{
+	for (int i = 0; i < s->n_drivers; i++)
+		if (str_eq(s->drivers[i].name, name))
+			return &s->drivers[i];
+	return NULL;
+}
+
+/* ── claim ──────────────────────────────────────────────────────────────────────── */
+
+static void prepare(struct scheduler *s, struct flight *f, int64_t now)
+{
+	const struct provider_ops *ops = f->driver->provider->ops;
+	struct dial_request rq = flight_request(f, now);
+	struct errinfo e;
+	enum err err;
+
+	f->stage = STAGE_PREPARING;
+	/* Preparing goes at the trunk's pace too, or rooms would pile up before slow trunks. */
+	flight_spend(f, mono_us());
+	err = ops->prepare(f->driver->provider, &rq, &e);
+	if (!err)
+		return;
+	LOG_WARN("call.prepare_failed", LOG_ID("call", &f->node.id), LOG_INT("attempt", f->attempt),
+	         LOG_STR("error", e.text));
+	flight_end_reason(s, f, err == ERR_UNAVAILABLE || err == ERR_LIMIT || err == ERR_INTERNAL
+	                        ? REASON_PROVIDER_ERROR : REASON_CONFIGURATION, true);
+}
+
+static void enter(struct scheduler *s, struct inflight *in, int64_t now)
+{
+	bool planned = fair_got(&s->tenants, &s->plan, &in->lane, now * 1000);
+	struct flight *f;
+
+	if (flight_find(&s->flights, &in->call_id)) {
+		LOG_ERROR("call.claimed_twice", LOG_ID("call", &in->call_id), LOG_INT("attempt", in->attempt));
+		return;
+	}
+	f = flight_new(&s->flights, &s->tenants, in, now);
+	f->paced = planned;
+	f->driver = driver_find(s, in->driver);
+	f->stage = STAGE_READY;
+	if (!f->driver) {
+		LOG_WARN("call.no_driver", LOG_ID("call", &f->node.id), LOG_STR("driver", in->driver));
+		flight_end_reason(s, f, REASON_CONFIGURATION, true);
+	} else if (f->driver->provider->ops->prepare) {
+		prepare(s, f, now);
+	} else {
+		flight_work(&s->flights.ready, f);
+	}
+}
+
+/* Ids below what was claimed need not be looked at again, which spares the claim the dead
+ * rows at the head of the index; but only where nothing can become visible any more. */
+static void raise_low(struct scheduler *s, const struct inflight *in, const struct id *settled)
+{
+	struct lane *lane = tenants_lane(&s->tenants, &in->lane, mono_us());
+
+	if (id_cmp(&in->call_id, settled) < 0 && id_cmp(&in->call_id, &lane->low) > 0)
+		lane->low = in->call_id;
+}
+
+void claim(struct scheduler *s)
+{
+	struct id settled = id_floor(wall_ms() + store_clock_offset_ms(s->store) - LATE_COMMIT_MS);
+	int64_t now = mono_ms(), room = (int64_t)s->config.max_inflight - (int64_t)s->flights.map.n;
+	struct inflight *got = NULL;
+	struct errinfo e;
+	size_t n = 0;
+	enum err err;
+
+	if (room <= 0 || !lease_valid(&s->lease, now) || !db_rested(s, now))
+		return;
+	if (!s->replan && mono_us() < s->plan.ready_us)
+		return;
+	fair_plan(&s->tenants, room < DISPATCH_BATCH_MAX ? (int)room : DISPATCH_BATCH_MAX, mono_us(), &s->plan);
+	s->replan = s->plan.n > 0;
+	if (s->plan.n == 0)
+		return;
+	err = store_claim(s->store, s->lease.gateway_id, s->plan.want, s->plan.n, s->config.margin_ms, &got, &n, &e);
+	if (!db_went(s, err, "claim", &e)) {
+		fair_cancel(&s->plan);
+		if (err == ERR_UNCERTAIN)
+			doubt_identity(s);
+		return;
+	}
+	now = mono_ms();
+	for (size_t i = 0; i < n; i++) {
+		raise_low(s, &got[i], &settled);
+		enter(s, &got[i], now);
+	}
+	fair_settle(&s->tenants, &s->plan);
+	inflight_free_all(got, n);
+}
+
+/* ── intent ─────────────────────────────────────────────────────────────────────── */
+
+/* A prepared call was paced when its preparation began; how long that took varies, so the
+ * dial has a bucket of its own. */
+static bool gate_open(struct flight *f)
+{
+	if (f->paced || f->gated)
+		return true;
+	if (pace_room(&f->trunk->gate, mono_us()) == 0)
+		return false;
+	pace_reserve(&f->trunk->gate, 1);
+	f->gated = true;
+	return true;
+}
+
+static size_t pick_ready(struct scheduler *s, struct flight **picked)
+{
+	struct flight *f;
+	size_t n = 0;
+
+	TAILQ_FOREACH(f, &s->flights.ready, work) {
+		if (n == DISPATCH_BATCH_MAX)
+			break;
+		if (gate_open(f))
+			picked[n++] = f;
+	}
+	return n;
+}
+
+static void intended(struct scheduler *s, struct flight *f, bool may_dial, int64_t now)
+{
+	flight_unwork(&s->flights, f);
+	if (may_dial) {
+		f->stage = STAGE_INTENDED;
+		f->phase = 1;
+		f->state = CALL_INITIATED;
+		f->intent_at = now;
+		flight_work(&s->flights.dial, f);
+	} else if (f->intent_lost) {
+		/* The first answer got lost, so this may be our own intent; but nobody dialed. */
+		flight_end_reason(s, f, REASON_PROVIDER_ERROR, true);
+	} else {
+		LOG_INFO("call.not_ours", LOG_ID("call", &f->node.id), LOG_INT("attempt", f->attempt));
+		flight_free(&s->flights, f);
+	}
+}
+
+static bool commit_intents(struct scheduler *s)
+{
+	struct flight *picked[DISPATCH_BATCH_MAX];
+	struct call_ref refs[DISPATCH_BATCH_MAX];
+	bool may_dial[DISPATCH_BATCH_MAX];
+	size_t n = pick_ready(s, picked);
+	struct errinfo e;
+	enum err err;
+
+	if (n == 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		refs[i] = flight_ref(picked[i]);
+	err = store_intent(s->store, s->lease.gateway_id, refs, n, may_dial, &e);
+	for (size_t i = 0; err == ERR_UNCERTAIN && i < n; i++)
+		picked[i]->intent_lost = true;
+	if (!db_went(s, err, "intent", &e))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		intended(s, picked[i], may_dial[i], mono_ms());
+	return n == DISPATCH_BATCH_MAX;
+}
+
+/* ── dial ───────────────────────────────────────────────────────────────────────── */
+
+static void not_dialed(struct scheduler *s, struct flight *f, enum err err, const struct errinfo *e)
+{
+	LOG_WARN("call.dial_failed", LOG_ID("call", &f->node.id), LOG_INT("attempt", f->attempt),
+	         LOG_STR("outcome", err_name(err)), LOG_STR("error", e->text));
+	flight_release(f);
+	switch (err) {
+	case ERR_INVALID:
+	case ERR_DENIED:
+	case ERR_NOT_FOUND:
+		flight_end_reason(s, f, REASON_CONFIGURATION, true);
+		break;
+	case ERR_LIMIT:
+		flight_end_reason(s, f, REASON_CARRIER_LIMIT, true);
+		break;
+	case ERR_CONFLICT:      /* it is dialed, once, and its events will come */
+		break;
+	case OK:
+	case ERR_UNAVAILABLE:
+	case ERR_UNCERTAIN:
+	case ERR_INTERNAL:
+	case ERR_COUNT:
+		flight_end_reason(s, f, REASON_PROVIDER_ERROR, true);
+		break;
+	}
+}
+
+static void dial(struct scheduler *s, struct flight *f, int64_t now)
+{
+	struct dial_request rq = flight_request(f, now);
+	struct errinfo e = { "" };
+	enum err err;
+
+	flight_unwork(&s->flights, f);
+	f->stage = STAGE_FOLLOWED;
+	err = f->driver->provider->ops->dial(f->driver->provider, &rq, &e);
+	if (err) {
+		not_dialed(s, f, err, &e);
+	} else {
+		flight_spend(f, mono_us());
+		LOG_DEBUG("call.initiated", LOG_ID("call", &f->node.id), LOG_INT("attempt", f->attempt),
+		          LOG_TEL("to", f->to), LOG_STR("driver", f->driver->name));
+	}
+	free(TAKE(f->variables));
+	free(TAKE(f->agent));
+}
+
+void dial_ready(struct scheduler *s)
+{
+	bool more = true;
+
+	while (more) {
+		struct flight *f;
+
+		more = db_rested(s, mono_ms()) && lease_valid(&s->lease, mono_ms()) && commit_intents(s);
+		while ((f = TAILQ_FIRST(&s->flights.dial))) {
+			int64_t now = mono_ms();
+
+			if (!lease_valid(&s->lease, now))
+				return;         /* a renewal may still come; nobody has taken them over before */
+			dial(s, f, now);
+		}
+	}
+}

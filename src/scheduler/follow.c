@@ -1,0 +1,258 @@
+/* Following calls: what providers say, what nobody says, and the bound. Events come late,
+ * twice and in any order; a flight only moves forward, and its end is its end. */
+#include "loop.h"
+
+#include <stdlib.h>
+
+#include "callgate/clock.h"
+#include "callgate/log.h"
+#include "callgate/mem.h"
+#include "callgate/text.h"
+
+bool may_retry(const struct scheduler *s, int attempt, const struct call_outcome *o)
+{
+	return o->never_rang && attempt < s->config.max_attempts &&
+	       (o->reason == REASON_CARRIER_UNAVAILABLE || o->reason == REASON_CARRIER_LIMIT ||
+	        o->reason == REASON_PROVIDER_ERROR);
+}
+
+void flight_end(struct scheduler *s, struct flight *f, const struct call_outcome *outcome)
+{
+	if (f->ended)
+		return;
+	f->ended = true;
+	f->outcome = *outcome;
+	if (f->outcome.reason == REASON_NONE)
+		f->outcome.reason = REASON_OUTCOME_UNKNOWN;
+	/* A completed call was answered, even when that word got lost: its time is now. */
+	if (call_reason_info(f->outcome.reason)->state == CALL_COMPLETED && f->state < CALL_IN_PROGRESS) {
+		f->state = CALL_IN_PROGRESS;
+		f->say_answered = true;
+	}
+	flight_unwork(&s->flights, f);
+	flight_release(f);
+	f->ask_at = 0;
+	flight_set_timer(&s->flights, f);
+	flight_mark(&s->flights, f);
+}
+
+void flight_end_reason(struct scheduler *s, struct flight *f, enum call_reason reason, bool never_rang)
+{
+	struct call_outcome o = { .reason = reason, .never_rang = never_rang };
+
+	flight_end(s, f, &o);
+}
+
+/* ── events ─────────────────────────────────────────────────────────────────────── */
+
+/* The provider has it: nothing is uncertain any more, nothing has to be asked. */
+static void confirmed(struct scheduler *s, struct flight *f, const struct provider_event *ev)
+{
+	bool news = f->phase < 3;
+
+	f->phase = 3;
+	f->say_uncertain = false;
+	if (ev->ref[0] && !str_eq(f->provider_ref, ev->ref)) {
+		free(f->provider_ref);
+		f->provider_ref = xstrdup(ev->ref);
+		news = true;
+	}
+	f->say_ref |= news;
+	f->ask_at = 0;
+	flight_set_timer(&s->flights, f);
+	if (f->say_ref)
+		flight_mark(&s->flights, f);
+}
+
+static void advance(struct scheduler *s, struct flight *f, enum call_state to, const char *event)
+{
+	if (f->state >= to)
+		return;
+	f->state = to;
+	f->say_ringing |= to == CALL_RINGING;
+	f->say_answered |= to == CALL_IN_PROGRESS;
+	flight_mark(&s->flights, f);
+	LOG_DEBUG(event, LOG_ID("call", &f->node.id), LOG_INT("attempt", f->attempt));
+}
+
+static void uncertain(struct scheduler *s, struct flight *f, int retry_ms)
+{
+	int wait_ms = retry_ms <= 0 ? 1000 : retry_ms > ASK_AGAIN_MS ? ASK_AGAIN_MS : retry_ms;
+
+	if (f->phase < 2) {
+		f->phase = 2;
+		f->say_uncertain = true;
+		flight_mark(&s->flights, f);
+		LOG_INFO("call.uncertain", LOG_ID("call", &f->node.id), LOG_INT("attempt", f->attempt));
+	}
+	f->ask_at = mono_ms() + wait_ms;
+	flight_set_timer(&s->flights, f);
+}
+
+static void prepared(struct scheduler *s, struct flight *f)
+{
+	if (f->stage != STAGE_PREPARING)
+		return;
+	f->stage = STAGE_READY;
+	flight_work(&s->flights.ready, f);
+}
+
+static void apply(struct scheduler *s, struct flight *f, const struct provider_event *ev)
+{
+	switch (ev->kind) {
+	case PROVIDER_READY:
+		prepared(s, f);
+		break;
+	case PROVIDER_ACCEPTED:
+		confirmed(s, f, ev);
+		break;
+	case PROVIDER_RINGING:
+		confirmed(s, f, ev);
+		advance(s, f, CALL_RINGING, "call.ringing");
+		break;
+	case PROVIDER_ANSWERED:
+		confirmed(s, f, ev);
+		advance(s, f, CALL_IN_PROGRESS, "call.answered");
+		break;
+	case PROVIDER_ENDED:
+		if (ev->ref[0])
+			confirmed(s, f, ev);
+		f->say_uncertain = false;
+		flight_end(s, f, &ev->outcome);
+		break;
+	case PROVIDER_UNCERTAIN:
+		uncertain(s, f, ev->retry_ms);
+		break;
+	}
+}
+
+void stray_end(struct scheduler *s, const struct call_ref *call, const struct call_outcome *outcome)
+{
+	if (s->n_strays == STRAYS_MAX) {
+		LOG_WARN("call.end_dropped", LOG_ID("call", &call->call_id));
+		return;
+	}
+	s->strays[s->n_strays++] = (struct stray){ *call, *outcome };
+}
+
+static void take_event(struct scheduler *s, const struct provider_event *ev)
+{
+	struct flight *f = flight_find(&s->flights, &ev->call_id);
+	struct call_ref call = { ev->org_id, ev->call_id, ev->attempt };
+
+	if (f && f->attempt == ev->attempt) {
+		/* The end may come while its words are on the way to the database: then it is the
+		 * first one that counts. Words before the intent are about the preparation. */
+		if (!f->ended && (f->stage == STAGE_FOLLOWED || ev->kind == PROVIDER_READY || ev->kind == PROVIDER_ENDED))
+			apply(s, f, ev);
+	} else if (ev->kind == PROVIDER_ENDED) {
+		stray_end(s, &call, &ev->outcome);
+	}
+}
+
+void take_events(struct scheduler *s)
+{
+	struct provider_event *events;
+	size_t n;
+
+	events = inbox_take(&s->inbox, &n);
+	for (size_t i = 0; i < n; i++)
+		take_event(s, &events[i]);
+	free(events);
+}
+
+/* ── timers ─────────────────────────────────────────────────────────────────────── */
+
+static void hang_up(struct flight *f, int64_t now)
+{
+	struct dial_request rq = flight_request(f, now);
+	struct errinfo e;
+	enum err err;
+
+	if (!f->driver)
+		return;
+	err = f->driver->provider->ops->hangup(f->driver->provider, &rq, &e);
+	if (err && err != ERR_NOT_FOUND)
+		LOG_WARN("call.hangup_failed", LOG_ID("call", &f->node.id), LOG_STR("error", e.text));
+}
+
+void put_back(struct scheduler *s, const struct call_ref *call, const struct lane_key *lane)
+{
+	if (s->n_put_back == s->put_back_size) {
+		s->put_back_size = s->put_back_size ? s->put_back_size * 2 : 64;
+		s->put_back = xrealloc(s->put_back, s->put_back_size, sizeof *s->put_back);
+	}
+	s->put_back[s->n_put_back++] = (struct put_back){ *call, *lane };
+}
+
+void flight_put_back(struct scheduler *s, struct flight *f, int64_t now)
+{
+	struct call_ref call = flight_ref(f);
+
+	if (f->stage == STAGE_PREPARING || (f->driver && f->driver->provider->ops->prepare))
+		hang_up(f, now);
+	put_back(s, &call, &f->lane);
+	flight_free(&s->flights, f);
+}
+
+void flight_overdue(struct scheduler *s, struct flight *f, int64_t now)
+{
+	if (f->ended)
+		return;
+	switch (f->stage) {
+	case STAGE_PREPARING:
+	case STAGE_READY:
+		if (f->intent_lost)
+			flight_end_reason(s, f, REASON_PROVIDER_ERROR, true);
+		else
+			flight_put_back(s, f, now);
+		return;
+	case STAGE_INTENDED:
+		flight_end_reason(s, f, REASON_PROVIDER_ERROR, true);
+		return;
+	case STAGE_FOLLOWED:
+		break;
+	}
+	LOG_WARN("call.overdue", LOG_ID("call", &f->node.id), LOG_INT("attempt", f->attempt),
+	         LOG_STR("state", call_state_name(f->state)), LOG_INT("phase", f->phase));
+	hang_up(f, now);
+	if (f->state == CALL_IN_PROGRESS)
+		flight_end_reason(s, f, REASON_MAX_DURATION, false);
+	else
+		flight_end_reason(s, f, f->phase == 2 ? REASON_OUTCOME_UNKNOWN : REASON_OVERDUE, false);
+}
+
+/* Asks the provider what became of it. A question that fails, or that nobody answers, is
+ * asked again until the bound. */
+static void ask(struct scheduler *s, struct flight *f, int64_t now)
+{
+	struct dial_request rq = flight_request(f, now);
+	struct errinfo e = { "this gateway has no such driver" };
+	enum err err = ERR_UNAVAILABLE;
+
+	if (f->driver)
+		err = f->driver->provider->ops->lookup(f->driver->provider, &rq, &e);
+	if (err)
+		LOG_DEBUG("call.lookup_failed", LOG_ID("call", &f->node.id), LOG_STR("error", e.text));
+	f->ask_at = now + (err ? jitter(s, 2000) : ASK_AGAIN_MS);
+	flight_set_timer(&s->flights, f);
+}
+
+void run_timers(struct scheduler *s, int64_t now)
+{
+	struct heap_node *first;
+
+	while ((first = heap_first(&s->flights.timers)) && first->key <= now) {
+		struct flight *f = (struct flight *)(void *)((char *)first - offsetof(struct flight, timer));
+
+		if (f->ended) {         /* its words were refused a while ago: once more */
+			f->ask_at = 0;
+			flight_set_timer(&s->flights, f);
+			flight_mark(&s->flights, f);
+		} else if (now >= f->bound_at) {
+			flight_overdue(s, f, now);
+		} else {
+			ask(s, f, now);
+		}
+	}
+}
