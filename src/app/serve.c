@@ -30,15 +30,16 @@
 #include "upkeep.h"
 
 #define RETRY_MS 500
+#define LOG_EVERY 20            /* attempts */
 #define TICK_STALE_MS 5000      /* a scheduler that has not turned for so long is not well */
 
 struct serve {
 	struct config       config;
 	bool                migrate;
-	struct upkeep      *upkeep;
 	struct api         *api;
 	struct http_server *http;
 	/* NULL until the database is there; read by the hooks on other threads. */
+	_Atomic(struct upkeep *)    upkeep;
 	_Atomic(struct scheduler *) scheduler;
 };
 
@@ -57,10 +58,12 @@ static void on_readiness(void *arg, struct api_readiness *out)
 {
 	struct serve *v = arg;
 	struct scheduler *s = atomic_load(&v->scheduler);
+	struct upkeep *u = atomic_load(&v->upkeep);
 	struct scheduler_health health = { 0 };
-	struct upkeep_status status;
+	struct upkeep_status status = { .text = "the database was not reached yet" };
 
-	upkeep_status(v->upkeep, &status);
+	if (u)
+		upkeep_status(u, &status);
 	if (s)
 		scheduler_health(s, &health);
 	*out = (struct api_readiness){ .database = status.database, .schema = status.schema };
@@ -179,7 +182,7 @@ static bool worth_waiting(enum err err)
 static int settle_schema(struct serve *v, int *sig, struct errinfo *e)
 {
 	CLEANUP(store_freep) struct store *s = store_new(v->config.database_url, "callgate start");
-	int version = 0, applied = 0;
+	int version = 0, applied = 0, waited = 0;
 	enum err err;
 
 	for (*sig = 0; !*sig; *sig = wait_signal(RETRY_MS)) {
@@ -190,6 +193,8 @@ static int settle_schema(struct serve *v, int *sig, struct errinfo *e)
 			break;
 		if (!worth_waiting(err))
 			return APP_FAILED;
+		if (waited++ % LOG_EVERY == 0)
+			LOG_WARN("serve.waiting", LOG_STR("error", e->text));
 	}
 	if (!*sig) {
 		id_set_clock_offset(store_clock_offset_ms(s));
@@ -241,7 +246,7 @@ static void shut(struct serve *v)
 		api_free(v->api);
 	if (atomic_load(&v->scheduler))
 		scheduler_stop(atomic_load(&v->scheduler));
-	upkeep_stop(v->upkeep);
+	upkeep_stop(atomic_load(&v->upkeep));
 }
 
 static int serve(struct serve *v)
@@ -249,11 +254,12 @@ static int serve(struct serve *v)
 	struct errinfo e = { "" };
 	int sig = 0, exit = APP_OK;
 
-	v->upkeep = upkeep_start(v->config.database_url, v->config.retention_days);
 	if (open_doors(v, &e) != OK)
 		exit = APP_FAILED;
 	if (!exit)
 		exit = settle_schema(v, &sig, &e);
+	if (!exit && !sig)
+		atomic_store(&v->upkeep, upkeep_start(v->config.database_url, v->config.retention_days));
 	if (!exit && !sig && start_scheduler(v, &e) != OK)
 		exit = APP_FAILED;
 	if (exit)

@@ -107,9 +107,7 @@ struct upkeep *upkeep_start(const char *database_url, int retention_days)
 
 	u->store = store_new(database_url, "callgate upkeep");
 	u->retention_days = retention_days;
-	u->last = ERR_UNAVAILABLE;
-	u->answered_ms = INT64_MIN / 2;
-	str_copy(u->words.text, sizeof u->words.text, "the database was not reached yet");
+	u->answered_ms = mono_ms();     /* whoever starts us has just heard from it */
 	pthread_mutex_init(&u->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

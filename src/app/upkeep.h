@@ -13,6 +13,7 @@ struct upkeep_status {
 	char text[160];         /* what is wrong, "" if nothing is   */
 };
 
+/* To be started when the database has just answered and its schema is ours. */
 struct upkeep *upkeep_start(const char *database_url, int retention_days);
 void           upkeep_status(struct upkeep *u, struct upkeep_status *out);
 void           upkeep_stop(struct upkeep *u);
