@@ -1,15 +1,18 @@
-# tests/fuzz/fuzz_<noun>.c, one parser each, with libFuzzer. The rooms are built with the
-# coverage counters too, so that the fuzzer sees into them.
+# tests/fuzz/fuzz_<room>_<noun>.c, one parser each, with libFuzzer, links that room. The
+# rooms are built with the coverage counters too, so that the fuzzer sees into them.
 if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
 	message(FATAL_ERROR "tests/fuzz needs clang: cmake --preset fuzz")
 endif()
 file(GLOB fuzzers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/fuzz/fuzz_*.c)
 foreach(file IN LISTS fuzzers)
 	get_filename_component(name ${file} NAME_WE)
+	string(REGEX REPLACE "^fuzz_([a-z0-9]+).*" "\\1" room ${name})
+	if(NOT TARGET room_${room})
+		message(FATAL_ERROR "${file}: there is no room '${room}'")
+	endif()
 	add_executable(${name} ${file})
-	target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src)
+	target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src/${room})
 	target_compile_options(${name} PRIVATE -Wno-missing-prototypes)
-	list(TRANSFORM CALLGATE_ROOMS PREPEND room_ OUTPUT_VARIABLE rooms)
-	target_link_libraries(${name} PRIVATE ${rooms})
+	target_link_libraries(${name} PRIVATE room_${room})
 	target_link_options(${name} PRIVATE -fsanitize=fuzzer)
 endforeach()

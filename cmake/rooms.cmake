@@ -3,34 +3,20 @@
 # Makes library room_<name> (alias callgate::<name>) from src/<name>/*.c. The contracts in
 # include/ are for everyone; the headers beside the sources are for the room alone; a
 # foreign library is PRIVATE to the room that meets it.
-set(CALLGATE_ROOMS "")
-
 function(callgate_room name)
 	cmake_parse_arguments(arg "" "" "LINKS;FOREIGN" ${ARGN})
 	file(GLOB sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${name}/*.c)
-	if(NOT sources)
-		message(STATUS "room ${name}: nothing in src/${name} yet")
-		return()
-	endif()
 	add_library(room_${name} STATIC ${sources})
 	add_library(callgate::${name} ALIAS room_${name})
 	target_include_directories(room_${name}
 		PUBLIC  ${PROJECT_SOURCE_DIR}/include ${PROJECT_BINARY_DIR}/generated
 		PRIVATE ${PROJECT_SOURCE_DIR}/src/${name})
-	foreach(below IN LISTS arg_LINKS)
-		if(TARGET room_${below})
-			target_link_libraries(room_${name} PUBLIC room_${below})
-		endif()
-	endforeach()
-	target_link_libraries(room_${name} PRIVATE ${arg_FOREIGN})
-	set(CALLGATE_ROOMS ${CALLGATE_ROOMS} ${name} PARENT_SCOPE)
+	list(TRANSFORM arg_LINKS PREPEND room_)
+	target_link_libraries(room_${name} PUBLIC ${arg_LINKS} PRIVATE ${arg_FOREIGN})
 endfunction()
 
 # callgate_migrations(<room>): embeds sql/NNN_name.sql into that room, in order of number.
 function(callgate_migrations room)
-	if(NOT TARGET room_${room})
-		return()
-	endif()
 	set(generated ${PROJECT_BINARY_DIR}/generated/migrations.c)
 	file(GLOB sql CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/sql/*.sql)
 	add_custom_command(OUTPUT ${generated}
