@@ -179,7 +179,8 @@ pg_stop() {
 	pg_running "$1" || return 0
 	bin=$(pg_bin)
 	pg_as "$bin/pg_ctl" -D "$PG_HOME/data" -m fast -w -t 60 stop </dev/null >/dev/null 2>&1 ||
-		pg_as "$bin/pg_ctl" -D "$PG_HOME/data" -m immediate -w -t 30 stop </dev/null >/dev/null 2>&1
+		pg_as "$bin/pg_ctl" -D "$PG_HOME/data" -m immediate -w -t 30 stop </dev/null >/dev/null 2>&1 ||
+		! pg_running "$1"       # somebody else has ended it meanwhile
 }
 
 pg_remove() {
