@@ -116,13 +116,14 @@ enum err store_claim(struct store *s, int64_t gateway_id, const struct claim_wan
 
 /* ── intent, and back ─────────────────────────────────────────────────────────── */
 
-/* call_inflight_pkey; phase, state and initiated_at are in no index, so this is HOT. */
+/* call_inflight_pkey; phase, state and initiated_at are in no index, so this is HOT. The
+ * "+ 0" keeps the planner from the index by gateway, which holds all that is in flight. */
 static const Oid intent_types[] = { OID_INT8, OID_INT8_ARRAY, OID_UUID_ARRAY, OID_INT2_ARRAY };
 static const struct pg_statement intent_statement = PG_STATEMENT("intent", intent_types,
 	"with " FENCE_SQL ","
 	" u as (update call_inflight f set phase = 1, state = 1, initiated_at = clock_timestamp()"
 	"       from unnest($2::bigint[], $3::uuid[], $4::smallint[]) x(o, c, a), fence"
-	"       where" PROBE("f.org_id", "x.o", "f.call_id", "x.c") "and f.attempt = x.a and f.gateway_id = $1"
+	"       where" PROBE("f.org_id", "x.o", "f.call_id", "x.c") "and f.attempt = x.a and f.gateway_id + 0 = $1"
 	"         and f.phase = 0"
 	"       returning f.org_id, f.call_id, f.attempt, f.initiated_at),"
 	" e as (insert into call_events (org_id, call_id, seq, kind, at)"
@@ -186,7 +187,7 @@ static const Oid unclaim_types[] = { OID_INT8, OID_INT8_ARRAY, OID_UUID_ARRAY, O
 static const struct pg_statement unclaim_statement = PG_STATEMENT("unclaim", unclaim_types,
 	"with gone as (delete from call_inflight f using unnest($2::bigint[], $3::uuid[], $4::smallint[]) x(o, c, a)"
 	"              where" PROBE("f.org_id", "x.o", "f.call_id", "x.c") "and f.attempt = x.a"
-	"                and f.gateway_id = $1 and f.phase = 0"
+	"                and f.gateway_id + 0 = $1 and f.phase = 0"
 	"              returning f.org_id, f.project_id, f.trunk_id, f.prio, f.call_id, f.attempt)"
 	" insert into call_queue (org_id, project_id, trunk_id, prio, call_id, attempt) select * from gone"
 	" on conflict do nothing");
