@@ -100,7 +100,7 @@ static int apply(const struct provision *p, bool dry_run, struct report *r)
 static int run(const struct command *self, int argc, char **argv)
 {
 	CLEANUP(provision_done) struct provision p = { 0 };
-	CLEANUP(buf_done) struct buf text;
+	CLEANUP(buf_done) struct buf text = { 0 };
 	struct report report = { 0 };
 	const char *path = NULL;
 	bool dry_run = false;

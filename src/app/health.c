@@ -28,7 +28,7 @@ void health_url(const char *listen, char *out, size_t size)
 static int run(const struct command *self, int argc, char **argv)
 {
 	CLEANUP(config_done) struct config c = { 0 };
-	CLEANUP(buf_done) struct buf text;
+	CLEANUP(buf_done) struct buf text = { 0 };
 	char url[300];
 	struct errinfo e;
 	int status;
