@@ -435,7 +435,8 @@ static void expire(struct scheduler *s, int64_t now)
 	struct lane *lane;
 	size_t n = 0;
 
-	s->due.expire = now + jitter(s, EXPIRE_MS);
+	/* Nobody should wait for much longer than the time to wait. */
+	s->due.expire = now + jitter(s, s->config.queue_ttl_ms < EXPIRE_MS ? s->config.queue_ttl_ms : EXPIRE_MS);
 	TAILQ_FOREACH(org, &s->tenants.ring, link) {
 		TAILQ_FOREACH(lane, &org->waiting, link) {
 			lanes[n++] = lane->place.key;
