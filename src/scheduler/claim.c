@@ -27,7 +27,7 @@ static void prepare(struct scheduler *s, struct flight *f, int64_t now)
 {
 	const struct provider_ops *ops = f->driver->provider->ops;
 	struct dial_request rq = flight_request(f, now);
-	struct errinfo e;
+	struct errinfo e = { "" };
 	enum err err;
 
 	f->stage = STAGE_PREPARING;

@@ -166,7 +166,7 @@ void take_events(struct scheduler *s)
 static void hang_up(struct flight *f, int64_t now)
 {
 	struct dial_request rq = flight_request(f, now);
-	struct errinfo e;
+	struct errinfo e = { "" };
 	enum err err;
 
 	if (!f->driver)
