@@ -1,0 +1,34 @@
+/* Inside `net`: one HTTP exchange, and the judgement of how it went. A transfer belongs to
+ * whoever holds it: the sender until it is queued, the net's thread from then on. */
+#ifndef NET_TRANSFER_H
+#define NET_TRANSFER_H
+
+#include <curl/curl.h>
+#include <sys/queue.h>
+
+#include "callgate/buf.h"
+#include "callgate/net.h"
+
+struct transfer {
+	CURL                *easy;
+	struct curl_slist   *headers;
+	struct buf           answer;
+	bool                 once;
+	bool                 cut;
+	int                  sent;      /* times the request was about to leave */
+	int                  lane;
+	net_done_fn         *done;
+	void                *arg;
+	char                 words[CURL_ERROR_SIZE];
+	LIST_ENTRY(transfer) link;
+};
+LIST_HEAD(transfer_list, transfer);
+
+/* NULL: libcurl has no handle for us. */
+struct transfer *transfer_new(const struct net_request *rq, const struct net_config *c);
+void             transfer_free(struct transfer *t);
+
+/* What `rc` means. Pure, as far as libcurl lets us: `out` borrows from the transfer. */
+void transfer_judge(struct transfer *t, CURLcode rc, struct net_answer *out);
+
+#endif
