@@ -68,7 +68,7 @@ struct scheduler {
 	int64_t                 pause_until;    /* the database failed: not before, mono ms */
 	int                     pause_ms;
 	unsigned                seed;           /* jitter */
-	int64_t                 limits_at;      /* when they were read last, mono ms    */
+	int64_t                 limits_at, lanes_at, notified_at;       /* done last, mono ms */
 	bool                    deaf;           /* `ears` is not to be waited for       */
 	bool                    heard;          /* `ears` had something to read         */
 	struct stray            strays[STRAYS_MAX];

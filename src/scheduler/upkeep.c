@@ -119,6 +119,15 @@ static void asked_of(struct scheduler *s, struct inflight *in, int64_t now, size
 	         LOG_INT("phase", f->phase), LOG_STR("state", call_state_name(f->state)));
 }
 
+/* Other gateways have queued calls to claim: tell them, now or a little after the last time. */
+static void want_notify(struct scheduler *s, int64_t now)
+{
+	int64_t at = s->notified_at + NOTIFY_MS;
+
+	if (s->live > 1 && s->due.notify == INT64_MAX)
+		s->due.notify = at > now ? at : now;
+}
+
 /* False when there may be more. */
 static bool adopt_some(struct scheduler *s, int64_t now)
 {
@@ -143,8 +152,8 @@ static bool adopt_some(struct scheduler *s, int64_t now)
 		if (shard_owned(s->owned, lanes[i].org_id))
 			tenants_wait(&s->tenants, &lanes[i], now * 1000);
 	s->replan |= n_lanes > 0;
-	if (n_lanes && s->live > 1 && s->due.notify == INT64_MAX)
-		s->due.notify = now + NOTIFY_MS;
+	if (n_lanes)
+		want_notify(s, now);
 	inflight_free_all(calls, n);
 	free(lanes);
 	return n + n_lanes < (size_t)max;
@@ -270,8 +279,8 @@ void take_nudges(struct scheduler *s, int64_t now)
 	}
 	if (overflow)
 		s->due.lanes = now;
-	if (foreign && s->live > 1 && s->due.notify == INT64_MAX)
-		s->due.notify = now + NOTIFY_MS;
+	if (foreign)
+		want_notify(s, now);
 }
 
 static void find_lanes(struct scheduler *s, int64_t now)
@@ -280,6 +289,7 @@ static void find_lanes(struct scheduler *s, int64_t now)
 	struct errinfo e;
 	size_t n = 0;
 
+	s->lanes_at = now;
 	s->due.lanes = now + jitter(s, LANES_MS);
 	if (!db_went(s, store_lanes_find(s->store, s->owned, &lanes, &n, &e), "lanes", &e)) {
 		s->due.lanes = now;
@@ -316,18 +326,19 @@ static void tell_others(struct scheduler *s)
 	struct errinfo e;
 
 	s->due.notify = INT64_MAX;      /* they poll, should this fail */
+	s->notified_at = mono_ms();
 	db_went(s, store_notify_queued(s->store, &e), "notify", &e);
 }
 
-static void hear_others(struct scheduler *s, int64_t now)
+static void hear_others(struct scheduler *s)
 {
 	if (!s->heard)
 		return;
 	s->heard = false;
 	if (!store_notified(s->ears))
 		s->deaf = true;         /* a broken connection stays readable: not before it is mended */
-	else if (s->due.lanes > now + NOTIFY_MS)
-		s->due.lanes = now + NOTIFY_MS;
+	else if (s->due.lanes > s->lanes_at + NOTIFY_MS)
+		s->due.lanes = s->lanes_at + NOTIFY_MS;
 }
 
 /* ── limits and counts ──────────────────────────────────────────────────────────── */
@@ -462,7 +473,7 @@ void do_duties(struct scheduler *s, int64_t now)
 		{ s->due.expire,  expire },
 	};
 
-	hear_others(s, now);
+	hear_others(s);
 	if (!lease_valid(&s->lease, now) || !db_rested(s, now))
 		return;
 	if (s->tenants.unknown) {
