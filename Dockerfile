@@ -6,7 +6,7 @@
 FROM docker.io/library/debian:bookworm-slim AS build
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
 	gcc libc6-dev cmake ninja-build pkgconf libmicrohttpd-dev libjansson-dev libpq-dev \
-	libcurl4-openssl-dev uuid-dev libssl-dev && rm -rf /var/lib/apt/lists/*
+	libcurl4-openssl-dev uuid-dev libssl-dev
 WORKDIR /callgate
 COPY . .
 RUN cmake --preset release && cmake --build --preset release && \
@@ -15,8 +15,8 @@ RUN cmake --preset release && cmake --build --preset release && \
 FROM docker.io/library/debian:bookworm-slim
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
 	libmicrohttpd12 libjansson4 libpq5 libcurl4 libuuid1 libssl3 ca-certificates && \
-	rm -rf /var/lib/apt/lists/* && \
-	useradd --system --uid 10001 --user-group --no-create-home --home-dir /nonexistent \
+	rm -rf /var/lib/apt/lists/* /var/cache/apt/* && \
+	useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent \
 		--shell /usr/sbin/nologin callgate
 COPY --from=build /out/usr /usr
 USER 10001:10001
