@@ -8,7 +8,12 @@
 #define SHA256_SIZE 32
 
 void sha256(const void *data, size_t len, uint8_t out[SHA256_SIZE]);
+void hmac_sha256(const void *key, size_t key_len, const void *data, size_t len, uint8_t out[SHA256_SIZE]);
 void random_bytes(void *out, size_t len);       /* never fails; ends the process if the kernel cannot */
 void hex_encode(const void *data, size_t len, char *out);       /* out: 2 * len + 1 */
+
+/* RFC 4648 §5, without padding; out holds BASE64URL_SIZE(len). Returns the length. */
+#define BASE64URL_SIZE(len) (((len) * 4 + 2) / 3 + 1)
+size_t base64url_encode(const void *data, size_t len, char *out);
 
 #endif

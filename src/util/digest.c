@@ -6,8 +6,11 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 #include <sys/types.h>
+
+#define HMAC_BLOCK 64
 
 static _Noreturn void die(const char *what)
 {
@@ -32,6 +35,35 @@ void sha256(const void *data, size_t len, uint8_t out[SHA256_SIZE])
 	pthread_once(&fetched, fetch);
 	if (EVP_Digest(data, len, out, NULL, sha256_md, NULL) != 1)
 		die("libcrypto could not compute SHA-256");
+}
+
+/* RFC 2104 over our own digest: libcrypto's MAC is one more object to fetch and share. */
+void hmac_sha256(const void *key, size_t key_len, const void *data, size_t len, uint8_t out[SHA256_SIZE])
+{
+	uint8_t pad[HMAC_BLOCK], digest[SHA256_SIZE], outer[HMAC_BLOCK + SHA256_SIZE];
+	uint8_t *inner = malloc(HMAC_BLOCK + len);
+
+	if (!inner)
+		die("no memory for an HMAC");
+	if (key_len > HMAC_BLOCK) {
+		sha256(key, key_len, digest);
+		key = digest;
+		key_len = sizeof digest;
+	}
+	for (size_t i = 0; i < HMAC_BLOCK; i++)
+		pad[i] = (uint8_t)((i < key_len ? ((const uint8_t *)key)[i] : 0) ^ 0x36);
+	memcpy(inner, pad, sizeof pad);
+	if (len > 0)
+		memcpy(inner + sizeof pad, data, len);
+	sha256(inner, HMAC_BLOCK + len, out);
+	free(inner);
+	for (size_t i = 0; i < HMAC_BLOCK; i++)
+		pad[i] ^= 0x36 ^ 0x5c;
+	memcpy(outer, pad, sizeof pad);
+	memcpy(outer + sizeof pad, out, SHA256_SIZE);
+	sha256(outer, sizeof outer, out);
+	explicit_bzero(pad, sizeof pad);
+	explicit_bzero(outer, sizeof outer);
 }
 
 /* The kernel's generator, not libcrypto's: nothing to seed, nothing kept in memory that
@@ -62,4 +94,24 @@ void hex_encode(const void *data, size_t len, char *out)
 		*out++ = digits[bytes[i] & 15];
 	}
 	*out = '\0';
+}
+
+size_t base64url_encode(const void *data, size_t len, char *out)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	const uint8_t *bytes = data;
+	char *o = out;
+
+	for (size_t i = 0; i < len; i += 3) {
+		uint32_t group = (uint32_t)bytes[i] << 16;
+
+		if (i + 1 < len)
+			group |= (uint32_t)bytes[i + 1] << 8;
+		if (i + 2 < len)
+			group |= bytes[i + 2];
+		for (size_t k = 0; k < 4 && k <= len - i; k++)
+			*o++ = letters[group >> (18 - 6 * k) & 63];
+	}
+	*o = '\0';
+	return (size_t)(o - out);
 }

@@ -29,6 +29,50 @@ static void sha256_gives_the_published_values(void **state)
 	assert_sha256("abc", 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+static void assert_hmac(const void *key, size_t key_len, const char *data, size_t len, const char *expected)
+{
+	uint8_t mac[SHA256_SIZE];
+	char text[2 * SHA256_SIZE + 1];
+
+	hmac_sha256(key, key_len, data, len, mac);
+	hex_encode(mac, sizeof mac, text);
+	assert_string_equal(text, expected);
+}
+
+/* The test cases 1, 2, 3 and 6 of RFC 4231: short and long keys, and one past the block. */
+static void hmac_gives_the_published_values(void **state)
+{
+	char key[131], data[50];
+
+	(void)state;
+	memset(key, 0x0b, 20);
+	assert_hmac(key, 20, "Hi There", 8, "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
+	assert_hmac("Jefe", 4, "what do ya want for nothing?", 28,
+	            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+	memset(key, 0xaa, sizeof key);
+	memset(data, 0xdd, sizeof data);
+	assert_hmac(key, 20, data, sizeof data, "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe");
+	assert_hmac(key, sizeof key, "Test Using Larger Than Block-Size Key - Hash Key First", 54,
+	            "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
+	assert_hmac("", 0, "", 0, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+}
+
+/* The values of RFC 4648 §10 without their padding, and the two letters that differ. */
+static void base64url_has_no_padding_and_letters_fit_for_addresses(void **state)
+{
+	static const char *const expected[] = { "", "Zg", "Zm8", "Zm9v", "Zm9vYg", "Zm9vYmE", "Zm9vYmFy" };
+	char out[BASE64URL_SIZE(6)];
+
+	(void)state;
+	for (size_t n = 0; n <= 6; n++) {
+		assert_int_equal(base64url_encode("foobar", n, out), strlen(expected[n]));
+		assert_string_equal(out, expected[n]);
+		assert_true(strlen(out) < BASE64URL_SIZE(n));
+	}
+	base64url_encode("\xfb\xff\xfe", 3, out);
+	assert_string_equal(out, "-__-");
+}
+
 static void *hash_often(void *arg)
 {
 	uint8_t first[SHA256_SIZE], again[SHA256_SIZE];
@@ -90,6 +134,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sha256_gives_the_published_values),
+		cmocka_unit_test(hmac_gives_the_published_values),
+		cmocka_unit_test(base64url_has_no_padding_and_letters_fit_for_addresses),
 		cmocka_unit_test(threads_hash_side_by_side),
 		cmocka_unit_test(random_bytes_fill_all_that_was_asked_for_and_no_more),
 		cmocka_unit_test(hex_is_small_and_ends),
