@@ -20,7 +20,7 @@ struct api;
 
 struct api_config {
 	const char *database_url;
-	int         intake_threads, reader_threads;
+	int         intake_batches, reader_batches;
 	int         queue_limit;        /* requests waiting, per way                            */
 	bool        lock_per_org;       /* the destination lock holds within an organization only */
 	bool        access_log;

@@ -19,7 +19,7 @@ struct config {
 	enum log_level log_level;
 	bool           log_json;
 	int            http_threads, max_connections, idle_timeout_s, answer_timeout_s;
-	int            intake_threads, reader_threads, queue_limit;
+	int            intake_batches, reader_batches, queue_limit;
 	bool           lock_per_org;
 	bool           access_log;
 	int            lease_ttl_ms, margin_s, queue_ttl_s, max_inflight, max_attempts, retry_base_ms, drain_s;

@@ -119,9 +119,9 @@ enum err api_start(const struct api_config *c, const struct api_hooks *hooks, st
 	a->access_log = c->access_log;
 	a->hooks = *hooks;
 	atomic_init(&a->quiet, false);
-	err = crew_start(a, "intake", c->intake_threads, (size_t)c->queue_limit, intake_work, &a->intake, e);
+	err = crew_start(a, "intake", c->intake_batches, (size_t)c->queue_limit, intake_work, &a->intake, e);
 	if (!err)
-		err = crew_start(a, "reader", c->reader_threads, (size_t)c->queue_limit, reader_work, &a->reader, e);
+		err = crew_start(a, "reader", c->reader_batches, (size_t)c->queue_limit, reader_work, &a->reader, e);
 	if (err) {
 		api_free(a);
 		return err;

@@ -1,9 +1,16 @@
 /* The threads behind a queue. While one is in the database its queue fills, and the next
  * take gets all of that at once: batches grow with the load and are one item when it is
- * quiet, without a timer that would delay anybody. */
+ * quiet, without a timer that would delay anybody.
+ *
+ * Two batches that write at once mostly meet on one row, the account of whoever calls
+ * most: the second then waits for the first inside the database, with half of what it
+ * could have carried. So by default there is one turn, and who waits, waits here, where
+ * its batch still grows. */
 #include "inside.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +31,7 @@ struct crew {
 	const char   *name;             /* static */
 	crew_work    *work;
 	struct queue *queue;
+	sem_t         turns;
 	int           count;            /* threads running */
 	pthread_t    *threads;
 };
@@ -63,6 +71,20 @@ static void connect_early(struct crew_member *m)
 		LOG_WARN("api.database_away", LOG_STR("crew", m->crew->name), LOG_STR("text", e.text));
 }
 
+static void take_turn(struct crew_member *m)
+{
+	while (sem_wait(&m->crew->turns) != 0 && errno == EINTR)
+		;
+	m->has_turn = true;
+}
+
+void crew_pass_turn(struct crew_member *m)
+{
+	if (m->has_turn)
+		sem_post(&m->crew->turns);
+	m->has_turn = false;
+}
+
 static void *member_main(void *arg)
 {
 	struct crew_member m = { .crew = arg };
@@ -73,22 +95,25 @@ static void *member_main(void *arg)
 	snprintf(role, sizeof role, "callgate %s", m.crew->name);
 	m.store = store_new(m.crew->api->database_url, role);
 	connect_early(&m);
-	while (!queue_closed(m.crew->queue)) {
+	do {
+		take_turn(&m);
 		n = queue_take(m.crew->queue, items, BATCH_MAX, -1);
 		if (n > 0)
 			m.crew->work(&m, items, n);
-	}
+		crew_pass_turn(&m);
+	} while (n > 0 || !queue_closed(m.crew->queue));
 	store_free(m.store);
 	return NULL;
 }
 
-enum err crew_start(struct api *a, const char *name, int threads, size_t queue_limit, crew_work *work,
+enum err crew_start(struct api *a, const char *name, int turns, size_t queue_limit, crew_work *work,
                     struct crew **out, struct errinfo *e)
 {
 	struct crew *c = xcalloc(1, sizeof *c);
-	int failed = 0;
+	int threads = turns + 1, failed = 0;
 
 	*c = (struct crew){ .api = a, .name = name, .work = work, .queue = queue_new(queue_limit) };
+	sem_init(&c->turns, 0, (unsigned)turns);
 	c->threads = xcalloc((size_t)threads, sizeof *c->threads);
 	while (c->count < threads && !failed) {
 		failed = pthread_create(&c->threads[c->count], NULL, member_main, c);
@@ -111,6 +136,7 @@ void crew_free(struct crew *c)
 	for (int i = 0; i < c->count; i++)
 		pthread_join(c->threads[i], NULL);
 	queue_free(c->queue);
+	sem_destroy(&c->turns);
 	free(c->threads);
 	free(c);
 }

@@ -9,18 +9,23 @@
 
 #include "callgate/api.h"
 
-/* Threads with a connection each that take whatever waits in one queue. */
+/* Threads with a connection each that take whatever waits in one queue. Only so many of
+ * them as there are turns are in the database at once; there is one thread more than
+ * that, so that the next batch is on its way while the last one is being answered. */
 struct crew;
 struct crew_member {
 	struct crew  *crew;
 	struct store *store;
+	bool          has_turn;
 	int64_t       logged_ms;        /* when it last told of a failure      */
 	int64_t       untold;           /* failed batches since that           */
 };
-/* Answers every item; owns them. */
+/* Answers every item; owns them. Passes the turn on as soon as it is done with the
+ * database. */
 typedef void crew_work(struct crew_member *m, void **items, size_t n);
+void crew_pass_turn(struct crew_member *m);
 
-enum err crew_start(struct api *a, const char *name, int threads, size_t queue_limit, crew_work *work,
+enum err crew_start(struct api *a, const char *name, int turns, size_t queue_limit, crew_work *work,
                     struct crew **out, struct errinfo *e) MUST_USE;
 bool     crew_push(struct crew *c, void *item);         /* false: too much waits already */
 void     crew_free(struct crew *c);                     /* after what waits is answered  */

@@ -96,6 +96,7 @@ void intake_work(struct crew_member *m, void **items, size_t n)
 		crew_failed(m, err, &e, n);
 	else
 		tell_scheduler(&api->hooks, batch, n);
+	crew_pass_turn(m);
 	for (size_t i = 0; i < n; i++)
 		answer(items[i], err);
 }

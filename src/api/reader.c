@@ -53,6 +53,7 @@ void reader_work(struct crew_member *m, void **items, size_t n)
 	err = store_calls_read(m->store, batch, n, &e);
 	if (err)
 		crew_failed(m, err, &e, n);
+	crew_pass_turn(m);
 	for (size_t i = 0; i < n; i++)
 		answer(items[i], err);
 }

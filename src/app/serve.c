@@ -148,8 +148,8 @@ static enum err open_doors(struct serve *v, struct errinfo *e)
 	const struct api_hooks hooks = { v, on_queued, on_readiness };
 	const struct api_config api = {
 		.database_url = c->database_url,
-		.intake_threads = c->intake_threads,
-		.reader_threads = c->reader_threads,
+		.intake_batches = c->intake_batches,
+		.reader_batches = c->reader_batches,
 		.queue_limit = c->queue_limit,
 		.lock_per_org = c->lock_per_org,
 		.access_log = c->access_log,

@@ -12,7 +12,7 @@ import pytest
 from harness.wait import until
 from harness.world import destination, key_text
 
-SETTINGS = {"CALLGATE_SIMULATOR_SPEED": 50, "CALLGATE_DRAIN_S": 0, "CALLGATE_INTAKE_THREADS": 1}
+SETTINGS = {"CALLGATE_SIMULATOR_SPEED": 50, "CALLGATE_DRAIN_S": 0, "CALLGATE_INTAKE_BATCHES": 1}
 PATH = "/v1/calls/outbound"
 BODY_MAX = 65536
 VARIABLES_MAX = 16384
@@ -542,7 +542,7 @@ def test_a_poisoned_batch_fails_only_the_poisoned(gateways, world):
     """While a table lock holds the first call up, 180 more gather behind it; then all of them go
     to the database as one batch. Each third is good, each third bad in a way of its own, and
     three make the database itself fail."""
-    gateway = gateways(CALLGATE_INTAKE_THREADS=1)
+    gateway = gateways(CALLGATE_INTAKE_BATCHES=1)
     tenant = world.tenant(trunk={"enabled": False})
     taken = destination()
     tenant.at(gateway).call(taken)

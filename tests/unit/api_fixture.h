@@ -171,7 +171,7 @@ FIXTURE void on_readiness(void *arg, struct api_readiness *out)
 FIXTURE int start_api_limited(int queue_limit)
 {
 	const struct api_config c = {
-		.database_url = "postgresql:///none", .intake_threads = 1, .reader_threads = 1,
+		.database_url = "postgresql:///none", .intake_batches = 1, .reader_batches = 1,
 		.queue_limit = queue_limit,
 	};
 	const struct api_hooks hooks = { NULL, on_queued, on_readiness };
