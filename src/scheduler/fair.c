@@ -109,7 +109,9 @@ static void serve(struct tenants *t, struct org *org, int budget, int64_t now_us
 		int n = lane_room(t, lane, now_us, out);
 
 		if (n == 0) {
-			lane->deficit = 0;
+			/* Its turn is not over: what is left of it (never more than a quantum)
+			 * is kept. Began it anew each time, lanes that share a narrow trunk would
+			 * never see it pass on from the first of them. */
 			TAILQ_REMOVE(&org->waiting, lane, link);
 			TAILQ_INSERT_TAIL(aside, lane, link);
 			continue;

@@ -117,6 +117,26 @@ static void weights_are_respected(void **state)
 	tenants_done(&t);
 }
 
+static void projects_share_a_trunk_that_is_narrower_than_their_turns(void **state)
+{
+	static struct queue_of q[] = { { { 1, 1, 1, 1 }, 10000, 0 }, { { 1, 2, 1, 1 }, 10000, 0 } };
+	struct tenants t;
+	const struct limit_row rows[] = {
+		row(1, 0, 0, 1, -1, -1), row(1, 1, 0, 1, -1, -1), row(1, 2, 0, 3, -1, -1), row(1, 0, 1, 1, 3, -1),
+	};
+
+	(void)state;
+	tenants_init(&t);
+	tenants_limits(&t, rows, ARRAY_LEN(rows), 0);
+	for (int i = 0; i < 2; i++)
+		tenants_wait(&t, &q[i].lane, 0);
+	for (int i = 0; i < 400; i++)
+		assert_int_equal(claim(&t, q, 2, 100, 0, false), 3);
+	assert_in_range(q[0].served, 280, 320);
+	assert_in_range(q[1].served, 880, 920);
+	tenants_done(&t);
+}
+
 static void a_newcomer_waits_one_round_at_most(void **state)
 {
 	struct tenants t;
@@ -287,6 +307,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(equal_weights_share_equally_whatever_the_backlogs),
 		cmocka_unit_test(weights_are_respected),
+		cmocka_unit_test(projects_share_a_trunk_that_is_narrower_than_their_turns),
 		cmocka_unit_test(a_newcomer_waits_one_round_at_most),
 		cmocka_unit_test(an_empty_lane_leaves_its_share_to_the_others),
 		cmocka_unit_test(caps_hold_at_trunk_project_and_organization),
