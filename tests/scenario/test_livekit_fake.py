@@ -318,7 +318,7 @@ def receiver(livekit):
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     livekit.set(webhook_url=f"http://127.0.0.1:{server.server_port}/hook", hook_speed=50)
     server.got, server.codes = got, codes
     yield server
