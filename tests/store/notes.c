@@ -1,0 +1,87 @@
+/* What providers tell of their own accord: kept once, given once to whoever follows. */
+#include "scratch.h"
+
+#include "callgate/store_events.h"
+
+static struct store *s;
+static struct errinfo e;
+
+static struct id flying_call(int64_t gateway)
+{
+	struct id id = id_new();
+	char text[ID_TEXT_SIZE];
+
+	id_format(&id, text);
+	sql("insert into call_inflight (org_id, call_id, gateway_id, project_id, trunk_id, prio, attempt, deadline_at, agent)"
+	    " values (1, '%s', %lld, 1, 1, 1, 1, now() + interval '1 h', 'a')", text, (long long)gateway);
+	return id;
+}
+
+static void keep(struct id id, const char *event)
+{
+	struct provider_note n = { 1, id, 1, "livekit", event, "{\"event\":\"x\"}" };
+
+	assert_int_equal(OK, store_notes_keep(s, &n, 1, &e));
+}
+
+static size_t take(int64_t gateway)
+{
+	struct taken_note *notes;
+	size_t n;
+
+	assert_int_equal(OK, store_notes_take(s, gateway, 100, &notes, &n, &e));
+	if (n) {
+		assert_string_equal("livekit", notes[0].provider);
+		assert_string_equal("{\"event\":\"x\"}", notes[0].body);
+	}
+	taken_notes_free(notes, n);
+	return n;
+}
+
+static void an_event_is_kept_once_and_given_once_to_who_follows_the_call(void **state)
+{
+	struct id mine = flying_call(7), theirs = flying_call(8);
+
+	(void)state;
+	keep(mine, "EV_1");
+	keep(mine, "EV_1");
+	keep(mine, "EV_2");
+	keep(theirs, "EV_3");
+	assert_int_equal(2, take(7));
+	assert_int_equal(0, take(7));
+	keep(mine, "EV_1");                     /* once more, after it was applied */
+	assert_int_equal(0, take(7));
+	assert_int_equal(1, take(8));
+}
+
+static void what_nobody_follows_is_forgotten_after_a_while(void **state)
+{
+	int gone;
+
+	(void)state;
+	sql("truncate provider_events");
+	keep(id_new(), "EV_9");
+	assert_int_equal(0, take(7));
+	assert_int_equal(OK, store_notes_prune(s, 60, 100, &gone, &e));
+	assert_int_equal(0, gone);
+	sql("update provider_events set received_at = now() - interval '61 s'");
+	assert_int_equal(OK, store_notes_prune(s, 60, 100, &gone, &e));
+	assert_int_equal(1, gone);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_event_is_kept_once_and_given_once_to_who_follows_the_call),
+		cmocka_unit_test(what_nobody_follows_is_forgotten_after_a_while),
+	};
+	int failed;
+
+	scratch_open();
+	seed_tenant();
+	s = store_new(scratch_url, "notes");
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	store_free(s);
+	scratch_close();
+	return failed;
+}
