@@ -145,6 +145,7 @@ static void intended(struct scheduler *s, struct flight *f, bool may_dial, int64
 		f->phase = 1;
 		f->state = CALL_INITIATED;
 		f->intent_at = now;
+		f->intent_lost = false;         /* the earlier one was not done */
 		flight_work(&s->flights.dial, f);
 	} else if (f->intent_lost) {
 		/* The first answer got lost, so this may be our own intent; but nobody dialed. */

@@ -39,7 +39,7 @@ struct flight {
 	int64_t              ask_at;        /* mono ms: look it up then; 0: no need       */
 	bool                 paced;         /* holds tokens of org, project and trunk     */
 	bool                 gated;         /* holds a token of the trunk's gate          */
-	bool                 intent_lost;   /* an intent was sent and its answer got lost */
+	bool                 intent_lost;   /* an intent was sent, and whether it was done is not known */
 	bool                 working;       /* on the ready or the dial list              */
 	bool                 dirty;         /* on the dirty list                          */
 	/* What the database has to be told. */

@@ -765,6 +765,27 @@ static void a_lost_lease_gives_calls_up_and_adopts_them_as_uncertain(void **stat
 	assert_int_equal(carrier.lookups, 3);
 }
 
+/* That its first intent got lost says nothing any more once the second was heard. */
+static void a_call_dialed_after_a_lost_intent_is_not_dialed_again_when_the_lease_goes(void **state)
+{
+	struct row *r = add(QUEUED, 0);
+
+	(void)state;
+	carrier.silent = true;
+	base.fail[INTENT] = ERR_UNCERTAIN;
+	start();
+	until(r, INFLIGHT);
+	usleep(150000);
+	assert_int_equal(carrier.dials, 1);
+	lock();
+	base.fail[RENEW] = ERR_CONFLICT;
+	unlock();
+	until(r, ENDED);
+	assert_int_equal(carrier.dials, 1);
+	assert_int_equal(carrier.dialed_attempt, 1);
+	assert_true(carrier.lookups > 0);
+}
+
 static void the_last_word_of_a_call_not_in_memory_counts(void **state)
 {
 	struct dial_request rq = { .org_id = 1, .attempt = 1 };
@@ -846,6 +867,7 @@ int main(void)
 		TEST(an_uncertain_dial_is_asked_about_and_never_repeated),
 		TEST(what_a_dead_gateway_may_have_dialed_is_asked_about),
 		TEST(a_lost_lease_gives_calls_up_and_adopts_them_as_uncertain),
+		TEST(a_call_dialed_after_a_lost_intent_is_not_dialed_again_when_the_lease_goes),
 		TEST(the_last_word_of_a_call_not_in_memory_counts),
 		TEST(no_call_lives_past_its_bound),
 		TEST(a_stop_puts_back_what_was_only_claimed),
