@@ -24,6 +24,7 @@
 #define CONNECT_TIMEOUT_S "5"
 #define BACKOFF_MIN_MS 50
 #define BACKOFF_MAX_MS 2000
+#define IDLE_READS 4            /* what an idle connection may have to say: notices, notifications */
 
 #define STRINGIFY_(x) #x
 #define STRINGIFY(x) STRINGIFY_(x)
@@ -263,13 +264,19 @@ static enum err prepare(struct store *s, const struct pg_statement *st, struct e
 }
 
 /* A connection that died while it was idle is noticed here, before anything is sent:
- * that keeps "perhaps done" for the cases that deserve it. */
+ * that keeps "perhaps done" for the cases that deserve it. A server that ends says so
+ * before it hangs up, so there may be something to read before the end is. */
 static void notice_loss(struct store *s)
 {
 	struct pollfd p = { .fd = store_fd(s), .events = POLLIN };
+	int i;
 
-	if (p.fd >= 0 && poll(&p, 1, 0) > 0 && !PQconsumeInput(s->pg))
-		forget_connection(s);
+	for (i = 0; i < IDLE_READS && p.fd >= 0 && poll(&p, 1, 0) > 0; i++) {
+		if (!PQconsumeInput(s->pg)) {
+			forget_connection(s);
+			return;
+		}
+	}
 }
 
 enum err pg_run(struct store *s, const struct pg_statement *st, struct pg_args *a, PGresult **out, struct errinfo *e)
