@@ -1,11 +1,12 @@
 /* Admission without HTTP: N threads, each with a connection of its own, run the very
  * statement of the gateway in batches of a given size.
  *
- *     admit_loop URL THREADS BATCH SECONDS [CALLS]
+ *     admit_loop URL THREADS BATCH SECONDS TENANTS [CALLS]
  *
  * A batch of 1 is "the same admission, one call per transaction"; one of 200 on one or
  * two threads is the ceiling of group commit. With CALLS it stops after so many, which
- * fills a queue. Every call has a destination of its own; anything but "accepted" ends
+ * fills a queue. The threads take turns in the tenants: two that share one wait for each
+ * other's commit at its account. Every call has a destination of its own; anything but "accepted" ends
  * the program. */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,6 +20,7 @@ struct run {
 	size_t      batch;
 	int64_t     until_us;
 	int64_t     calls;              /* 0: until the time is over */
+	int         tenants;
 	int         start_s;
 	uint8_t     key_hash[SHA256_SIZE];
 	atomic_llong taken;
@@ -27,6 +29,7 @@ struct run {
 struct worker {
 	pthread_t   thread;
 	struct run *run;
+	int64_t     org;
 	int64_t     done;
 	int64_t    *samples;
 	size_t      n_samples;
@@ -34,14 +37,14 @@ struct worker {
 
 /* Eight digits that count, scattered as real destinations are (the factor has no divisor
  * in common with 10^8, so none comes twice), and five of the wall clock's seconds. */
-static void fill(const struct run *r, struct admission *a, char (*to)[E164_SIZE], size_t n, int64_t first)
+static void fill(const struct run *r, int64_t org, struct admission *a, char (*to)[E164_SIZE], size_t n, int64_t first)
 {
 	static const char rq[] = "01890a5d-ac96-774b-bcce-b302099a8057";
 
 	for (size_t i = 0; i < n; i++) {
 		snprintf(to[i], E164_SIZE, "+49%08lld%05d", (long long)((first + (int64_t)i) * 61803399 % 100000000), r->start_s);
 		a[i] = (struct admission){
-			.key_org = BENCH_ORG, .body_ok = true, .project = BENCH_PROJECT, .from = BENCH_FROM,
+			.key_org = org, .body_ok = true, .project = BENCH_PROJECT, .from = BENCH_FROM,
 			.to = to[i], .variables = BENCH_VARS, .request_id = rq, .call_id = id_new(),
 		};
 		memcpy(a[i].key_hash, r->key_hash, SHA256_SIZE);
@@ -72,7 +75,7 @@ static void *work(void *arg)
 
 	TRY(store_connect(s, &e));
 	while ((n = share(w->run, &first)) > 0) {
-		fill(w->run, a, to, n, first);
+		fill(w->run, w->org, a, to, n, first);
 		for (size_t i = 0; i < n; i++)
 			items[i] = &a[i];
 		t = now_us();
@@ -98,21 +101,22 @@ int main(int argc, char **argv)
 	int64_t start, elapsed, done = 0, *all;
 	size_t threads, n = 0;
 
-	if (argc < 5 || argc > 6) {
-		fprintf(stderr, "usage: admit_loop URL THREADS BATCH SECONDS [CALLS]\n");
+	if (argc < 6 || argc > 7) {
+		fprintf(stderr, "usage: admit_loop URL THREADS BATCH SECONDS TENANTS [CALLS]\n");
 		return 2;
 	}
 	r.url = argv[1];
 	threads = (size_t)number(argv[2], 1, 256);
 	r.batch = (size_t)number(argv[3], 1, ADMIT_BATCH_MAX);
-	r.calls = argc == 6 ? number(argv[5], 1, 1000000000) : 0;
+	r.tenants = (int)number(argv[5], 1, BENCH_TENANTS);
+	r.calls = argc == 7 ? number(argv[6], 1, 1000000000) : 0;
 	workers = xcalloc(threads, sizeof *workers);
 	r.start_s = (int)(wall_ms() / 1000 % 100000);
 	sha256(BENCH_KEY, strlen(BENCH_KEY), r.key_hash);
 	start = now_us();
 	r.until_us = start + number(argv[4], 0, 3600) * 1000000;
 	for (size_t i = 0; i < threads; i++) {
-		workers[i] = (struct worker){ .run = &r, .samples = xcalloc(SAMPLES_MAX, sizeof(int64_t)) };
+		workers[i] = (struct worker){ .run = &r, .org = (int64_t)i % r.tenants + 1, .samples = xcalloc(SAMPLES_MAX, sizeof(int64_t)) };
 		if (pthread_create(&workers[i].thread, NULL, work, &workers[i]))
 			return 1;
 	}

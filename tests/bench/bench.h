@@ -20,6 +20,7 @@
 
 /* As tests/bench/tenant.sql has them. */
 #define BENCH_ORG     1
+#define BENCH_TENANTS 50
 #define BENCH_PROJECT "proj_bench"
 #define BENCH_FROM    "+14155550199"
 #define BENCH_KEY     "dk_1_benchbenchbenchbenchbenchbenchbenchbench"
