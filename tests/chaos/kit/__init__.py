@@ -1,0 +1,1 @@
+"""What the chaos tests are made of: load, faults, a connection cutter, and the reckoning."""
