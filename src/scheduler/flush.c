@@ -189,6 +189,19 @@ static void drop_clean(struct scheduler *s)
 	}
 }
 
+/* A completed call was answered, also when that word came while nobody was listening: a
+ * conversation without it would cost nothing. What the row knows better stays. */
+static enum err answer_completed(struct scheduler *s, const struct call_end *ends, size_t n, struct errinfo *e)
+{
+	struct call_progress items[DISPATCH_BATCH_MAX];
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (call_reason_info(ends[i].outcome.reason)->state == CALL_COMPLETED)
+			items[count++] = (struct call_progress){ .call = ends[i].call, .answered = true };
+	return store_progress(s->store, items, count, e);
+}
+
 /* Ends of calls that are not in memory; a batch at most, the rest next turn. */
 static void flush_strays(struct scheduler *s)
 {
@@ -209,7 +222,9 @@ static void flush_strays(struct scheduler *s)
 		else
 			ends[n_ends++] = (struct call_end){ .call = x->call, .outcome = x->outcome };
 	}
-	err = store_finish(s->store, ends, n_ends, &e);
+	err = answer_completed(s, ends, n_ends, &e);
+	if (!err)
+		err = store_finish(s->store, ends, n_ends, &e);
 	if (!err)
 		err = store_retry(s->store, again, n_again, &e);
 	/* Refused words are dropped here: the reaper ends what they were about. */

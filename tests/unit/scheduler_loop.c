@@ -786,12 +786,11 @@ static void a_call_dialed_after_a_lost_intent_is_not_dialed_again_when_the_lease
 	assert_true(carrier.lookups > 0);
 }
 
-static void the_last_word_of_a_call_not_in_memory_counts(void **state)
+static void last_word_not_in_memory(struct row **out, enum call_reason reason)
 {
 	struct dial_request rq = { .org_id = 1, .attempt = 1 };
 	struct row *r;
 
-	(void)state;
 	start();
 	usleep(50000);
 	lock();
@@ -799,9 +798,28 @@ static void the_last_word_of_a_call_not_in_memory_counts(void **state)
 	r->gateway = base.gateway;
 	rq.call_id = r->id;
 	unlock();
-	say(&rq, PROVIDER_ENDED, REASON_BUSY);
+	say(&rq, PROVIDER_ENDED, reason);
 	until(r, ENDED);
-	assert_int_equal(r->outcome.reason, REASON_BUSY);
+	assert_int_equal(r->outcome.reason, reason);
+	*out = r;
+}
+
+static void the_last_word_of_a_call_not_in_memory_counts(void **state)
+{
+	struct row *r;
+
+	(void)state;
+	last_word_not_in_memory(&r, REASON_BUSY);
+	assert_int_equal(r->state, CALL_QUEUED);
+}
+
+static void a_call_not_in_memory_that_completed_was_answered(void **state)
+{
+	struct row *r;
+
+	(void)state;
+	last_word_not_in_memory(&r, REASON_CALLEE_HANGUP);
+	assert_int_equal(r->state, CALL_IN_PROGRESS);
 }
 
 static void no_call_lives_past_its_bound(void **state)
@@ -869,6 +887,7 @@ int main(void)
 		TEST(a_lost_lease_gives_calls_up_and_adopts_them_as_uncertain),
 		TEST(a_call_dialed_after_a_lost_intent_is_not_dialed_again_when_the_lease_goes),
 		TEST(the_last_word_of_a_call_not_in_memory_counts),
+		TEST(a_call_not_in_memory_that_completed_was_answered),
 		TEST(no_call_lives_past_its_bound),
 		TEST(a_stop_puts_back_what_was_only_claimed),
 		TEST(a_stop_leaves_living_calls_to_the_next),
