@@ -102,6 +102,10 @@ class Gateway:
         if self.running:
             self.signal(signal.SIGCONT)
             self.signal(signal.SIGTERM)
+        self.ended(seconds)
+
+    def ended(self, seconds=30):
+        """What stop() demands, of a gateway that has got its signal already."""
         try:
             status = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
