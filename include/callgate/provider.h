@@ -34,7 +34,9 @@ struct dial_request {
 	const char *trunk_config;       /* JSON text, "{}" if none                          */
 	const char *provider_ref;       /* for lookup and hangup: as last reported, or NULL */
 	int64_t     since_ms;           /* for lookup: since the intent was committed       */
-	int         phase;              /* for lookup: 2 never confirmed, 3 the provider had it */
+	int         phase;              /* 0 not intended yet, 1 intended; for lookup: 2 never
+	                                 * confirmed, 3 the provider had it                  */
+	bool        answered;           /* for lookup: it was, as far as is known            */
 };
 
 enum provider_event_kind {
@@ -75,7 +77,8 @@ struct provider_ops {
 	 * provider cannot tell and never will: ENDED with REASON_OUTCOME_UNKNOWN. */
 	enum err (*lookup)(struct provider *p, const struct dial_request *rq, struct errinfo *e);
 
-	/* Asks for the end; ENDED follows, with what really happened. */
+	/* Asks for the end; ENDED follows, with what really happened. Of an attempt that was
+	 * prepared and never dialed nothing follows: it goes back to the queue. */
 	enum err (*hangup)(struct provider *p, const struct dial_request *rq, struct errinfo *e);
 
 	/* Ends the driver's threads; no event comes any more when it returns. */

@@ -1,0 +1,406 @@
+/* One attempt, from its room to the answer of the dial; livekit_follow.c goes on from
+ * there. Everything runs on the net's thread, one thing at a time. */
+#include "livekit_attempt.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "callgate/clock.h"
+#include "callgate/log.h"
+#include "callgate/mem.h"
+#include "callgate/text.h"
+#include "livekit_token.h"
+
+/* Nobody in it: closed after that. Long enough for a database that takes its time between
+ * READY and dial(), and for one that is away a while. */
+#define ROOM_EMPTY_S     300
+/* After the phone has left: longer than two looks, so that a room that is gone already was
+ * shut by somebody. */
+#define ROOM_DEPARTURE_S 30
+#define UNASKED_MS       120000
+
+/* ── memory and timers ──────────────────────────────────────────────────────────── */
+
+int attempt_jitter(int ms)
+{
+	return ms * 3 / 4 + (int)(mono_us() % (ms / 2 + 1));
+}
+
+static void forget_request(struct attempt *a)
+{
+	free(TAKE(a->variables));
+	free(TAKE(a->agent));
+	free(TAKE(a->trunk_id));
+	if (a->auth_password)
+		explicit_bzero(a->auth_password, strlen(a->auth_password));
+	free(TAKE(a->auth_password));
+	wire_livekit_trunk_done(&a->config);
+}
+
+void attempt_free(struct attempt *a)
+{
+	atomic_fetch_sub(&a->lk->alive, 1);
+	forget_request(a);
+	free(a);
+}
+
+bool attempt_refused(struct attempt *a)
+{
+	if (!atomic_load(&a->lk->stopping))
+		return false;
+	attempt_free(a);
+	return true;
+}
+
+struct attempt *attempt_find(struct attempt *like)
+{
+	struct attempt *a = (struct attempt *)(void *)idmap_get(&like->lk->map, &like->node.id);
+
+	return a && a->attempt == like->attempt ? a : NULL;
+}
+
+void attempt_enter(struct attempt *a)
+{
+	struct attempt *old = (struct attempt *)(void *)idmap_get(&a->lk->map, &a->node.id);
+
+	if (old)                /* of an earlier attempt, or left behind */
+		attempt_leave(old);
+	idmap_add(&a->lk->map, &a->node);
+	LIST_INSERT_HEAD(&a->lk->attempts, a, link);
+}
+
+static void tick(void *arg);
+
+static void set_tick(struct livekit *lk)
+{
+	struct heap_node *first = heap_first(&lk->timers);
+	int64_t now = mono_ms();
+
+	if (!first || (lk->tick_at && lk->tick_at <= first->key))
+		return;
+	lk->tick_at = first->key > now ? first->key : now + 1;
+	net_after(lk->net, (int)(lk->tick_at - now), tick, lk);
+}
+
+static void tick(void *arg)
+{
+	struct livekit *lk = arg;
+	struct heap_node *first;
+
+	lk->tick_at = 0;
+	while ((first = heap_first(&lk->timers)) && first->key <= mono_ms()) {
+		heap_remove(&lk->timers, first);
+		attempt_due((struct attempt *)(void *)((char *)first - offsetof(struct attempt, timer)));
+	}
+	set_tick(lk);
+}
+
+void attempt_set_timer(struct attempt *a)
+{
+	int64_t at = a->poll_at;
+
+	if (a->until && (!at || a->until < at))
+		at = a->until;
+	if (at && !a->gone) {
+		heap_set(&a->lk->timers, &a->timer, at);
+		set_tick(a->lk);
+	} else {
+		heap_remove(&a->lk->timers, &a->timer);
+	}
+}
+
+bool attempt_asked(struct attempt *a, enum err err)
+{
+	a->pending += err == OK;
+	return err == OK;
+}
+
+bool attempt_heard(struct attempt *a, const struct net_answer *answer)
+{
+	livekit_note(a->lk, a->project, answer);
+	a->pending--;
+	if (!a->gone)
+		return true;
+	if (a->pending == 0) {
+		LIST_REMOVE(a, link);
+		attempt_free(a);
+	}
+	return false;
+}
+
+/* ── words ──────────────────────────────────────────────────────────────────────── */
+
+struct call_outcome attempt_outcome(enum call_reason reason, const char *code, bool never_rang)
+{
+	struct call_outcome o = { .reason = reason, .never_rang = never_rang };
+
+	str_copy(o.provider_code, sizeof o.provider_code, code);
+	return o;
+}
+
+void attempt_tell(struct attempt *a, enum provider_event_kind kind, const struct call_outcome *o, int retry_ms)
+{
+	struct provider_event ev = { .kind = kind, .call_id = a->node.id, .org_id = a->org_id, .attempt = a->attempt,
+	                             .retry_ms = retry_ms };
+
+	if (kind == PROVIDER_READY || kind == PROVIDER_ACCEPTED)
+		str_copy(ev.ref, sizeof ev.ref, a->room);
+	if (o)
+		ev.outcome = *o;
+	a->lk->on_event(a->lk->arg, &ev);
+}
+
+/* The room goes in any case: with it goes whatever may still ring or talk, and a request of
+ * ours that is late finds no room to join. */
+void attempt_leave(struct attempt *a)
+{
+	struct livekit *lk = a->lk;
+
+	a->gone = true;
+	heap_remove(&lk->timers, &a->timer);
+	idmap_remove(&lk->map, &a->node);
+	livekit_sweep(lk, a->project, a->room);
+	if (a->pending == 0) {
+		LIST_REMOVE(a, link);
+		attempt_free(a);
+	}
+}
+
+void attempt_end(struct attempt *a, const struct call_outcome *o)
+{
+	attempt_tell(a, PROVIDER_ENDED, o, 0);
+	attempt_leave(a);
+}
+
+static void end_unrung(struct attempt *a, enum call_reason reason, const char *code)
+{
+	struct call_outcome o = attempt_outcome(reason, code, true);
+
+	attempt_end(a, &o);
+}
+
+/* ── the room ───────────────────────────────────────────────────────────────────── */
+
+void attempt_ready(struct attempt *a)
+{
+	a->stage = ATTEMPT_READY;
+	free(TAKE(a->variables));
+	free(TAKE(a->agent));
+	a->poll_at = 0;
+	/* A dial after the room has closed itself would talk to an empty room made anew. */
+	a->until = mono_ms() + (ROOM_EMPTY_S - 30) * 1000;
+	attempt_set_timer(a);
+	attempt_tell(a, PROVIDER_READY, NULL, 0);
+}
+
+static void created(void *arg, const struct net_answer *answer)
+{
+	struct attempt *a = arg;
+	struct wire_livekit_error e;
+	struct livekit_verdict v;
+
+	if (!attempt_heard(a, answer))
+		return;
+	if (answer->err == ERR_UNAVAILABLE || (answer->err == OK && answer->status != 200 && answer->status < 500))
+		a->room[0] = '\0';      /* certainly not made: nothing to sweep */
+	if (answer->err) {
+		LOG_WARN("livekit.unreachable", LOG_STR("livekit", a->project->url), LOG_STR("error", answer->words));
+		end_unrung(a, REASON_PROVIDER_ERROR, "unreachable");
+	} else if (answer->status != 200) {
+		wire_livekit_error_read(answer->body, answer->body_len, &e);
+		livekit_judge_room(answer->status, &e, &v);
+		LOG_WARN("livekit.room_refused", LOG_ID("call", &a->node.id), LOG_INT("status", answer->status),
+		         LOG_STR("code", v.outcome.provider_code), LOG_STR("error", e.msg));
+		attempt_end(a, &v.outcome);
+	} else if (a->config.wait_for_agent_s > 0 && a->agent && *a->agent) {
+		a->stage = ATTEMPT_AWAITING;
+		a->until = mono_ms() + a->config.wait_for_agent_s * 1000;
+		a->poll_at = mono_ms() + a->lk->pace.agent_poll_ms;
+		attempt_set_timer(a);
+	} else {
+		attempt_ready(a);
+	}
+}
+
+static enum err create_room(struct attempt *a, struct errinfo *e)
+{
+	const struct livekit_ask ask = {
+		.method = "RoomService/CreateRoom", .grants = LIVEKIT_GRANT_ROOM_CREATE, .timeout_ms = LIVEKIT_SHORT_MS,
+		.done = created, .arg = a,
+	};
+	const struct wire_livekit_room room = {
+		.name = a->room, .empty_timeout_s = ROOM_EMPTY_S + a->config.wait_for_agent_s,
+		.departure_timeout_s = ROOM_DEPARTURE_S, .metadata = a->variables, .agent = a->agent,
+	};
+	CLEANUP(buf_done) struct buf body;
+
+	buf_init(&body, LIVEKIT_BODY_MAX);
+	wire_livekit_create_room(&body, &room);
+	return livekit_ask(a->lk, a->project, &ask, &body, e);
+}
+
+void attempt_prepare(void *arg)
+{
+	struct attempt *a = arg;
+	struct errinfo e;
+	enum err err;
+
+	if (attempt_refused(a))
+		return;
+	attempt_enter(a);
+	a->stage = ATTEMPT_CREATING;
+	err = create_room(a, &e);
+	if (attempt_asked(a, err))
+		return;
+	LOG_WARN("livekit.not_asked", LOG_ID("call", &a->node.id), LOG_STR("error", e.text));
+	end_unrung(a, err == ERR_INVALID ? REASON_CONFIGURATION : REASON_PROVIDER_ERROR, "not_sent");
+}
+
+/* ── the dial ───────────────────────────────────────────────────────────────────── */
+
+static void answered(struct attempt *a, const struct net_answer *answer)
+{
+	char sip_call_id[64];
+
+	if (!wire_livekit_leg_read(answer->body, answer->body_len, sip_call_id, sizeof sip_call_id))
+		sip_call_id[0] = '\0';
+	LOG_DEBUG("livekit.answered", LOG_ID("call", &a->node.id), LOG_STR("sip_call_id", sip_call_id));
+	projects_trunk_went(&a->lk->projects, a->project, a->trunk, true);
+	a->seen = true;
+	a->last = LIVEKIT_STATUS_ACTIVE;
+	attempt_tell(a, PROVIDER_ACCEPTED, NULL, 0);
+	if (!a->answered) {
+		a->answered = true;
+		a->until = mono_ms() + (int64_t)a->max_duration_s * 1000;
+		attempt_tell(a, PROVIDER_ANSWERED, NULL, 0);
+	}
+	attempt_follow(a, a->closing ? a->lk->pace.close_ms : a->lk->pace.talk_poll_ms);
+}
+
+/* Perhaps a phone rings. It is not dialed again by anybody: lookup() asks. */
+static void uncertain(struct attempt *a, const char *why)
+{
+	LOG_INFO("livekit.uncertain", LOG_ID("call", &a->node.id), LOG_INT("attempt", a->attempt), LOG_STR("error", why));
+	if (a->seen || a->closing) {
+		attempt_follow(a, 500);
+		return;
+	}
+	a->stage = ATTEMPT_UNCERTAIN;
+	a->poll_at = 0;
+	a->until = mono_ms() + (a->ring_timeout_s + a->max_duration_s) * INT64_C(1000) + UNASKED_MS;
+	attempt_set_timer(a);
+	attempt_tell(a, PROVIDER_UNCERTAIN, NULL, 500);
+}
+
+static void settle_trunk(struct attempt *a, const struct livekit_verdict *v)
+{
+	switch (v->blame) {
+	case LIVEKIT_BLAME_TRUNK:
+	case LIVEKIT_BLAME_SIP:
+		projects_trunk_went(&a->lk->projects, a->project, a->trunk, false);
+		break;
+	case LIVEKIT_BLAME_NOBODY:
+		if (v->fate == LIVEKIT_FATE_FINISHED)
+			projects_trunk_went(&a->lk->projects, a->project, a->trunk, true);
+		break;
+	case LIVEKIT_BLAME_SERVER:      /* livekit_note() has seen to it */
+		break;
+	}
+}
+
+static void dial_failed(struct attempt *a, const struct net_answer *answer)
+{
+	struct livekit_context c = {
+		.ringing = a->ringing, .hung_up = a->closing != CLOSING_NOT,
+		/* a second of grace: their clock starts after ours, and both round */
+		.rang_out = mono_ms() - a->dialed_at >= a->ring_timeout_s * INT64_C(1000) - 1000,
+	};
+	struct wire_livekit_error e;
+	struct livekit_verdict v;
+
+	wire_livekit_error_read(answer->body, answer->body_len, &e);
+	livekit_judge_dial(answer->status, &e, &c, &v);
+	settle_trunk(a, &v);
+	LOG_DEBUG("livekit.dial_failed", LOG_ID("call", &a->node.id), LOG_INT("status", answer->status),
+	          LOG_STR("code", e.code), LOG_INT("sip", e.sip_code), LOG_STR("error", e.msg));
+	if (v.fate == LIVEKIT_FATE_UNKNOWN)
+		uncertain(a, *e.msg ? e.msg : "an answer that says nothing");
+	else
+		attempt_end(a, &v.outcome);
+}
+
+static bool is_json(const struct net_answer *answer)
+{
+	char ignored[2];
+
+	return wire_livekit_leg_read(answer->body, answer->body_len, ignored, sizeof ignored);
+}
+
+static void dialed(void *arg, const struct net_answer *answer)
+{
+	struct attempt *a = arg;
+
+	if (!attempt_heard(a, answer))
+		return;
+	if (answer->err == ERR_UNAVAILABLE)
+		end_unrung(a, REASON_PROVIDER_ERROR, "unreachable");
+	else if (answer->err)
+		uncertain(a, answer->words);
+	else if (answer->status == 200 && is_json(answer))
+		answered(a, answer);
+	else
+		dial_failed(a, answer);
+}
+
+/* Deadlines are nested, so that LiveKit answers before we stop listening: its ring timeout,
+ * its deadline for the whole, ours. LiveKit counts the maximum duration from the dial; ours
+ * counts from the answer, and its own is there should we be gone by then. */
+static enum err create_leg(struct attempt *a, struct errinfo *e)
+{
+	int server_s = a->ring_timeout_s + a->lk->pace.server_slack_s;
+	const struct livekit_ask ask = {
+		.method = "SIP/CreateSIPParticipant", .grants = LIVEKIT_GRANT_SIP_CALL, .timeout_ms = (server_s + 10) * 1000,
+		.server_ms = server_s * 1000, .once = true, .done = dialed, .arg = a,
+	};
+	const struct wire_livekit_leg leg = {
+		.trunk = &a->config, .trunk_id = a->trunk_id, .auth_password = a->auth_password, .to = a->to, .from = a->from,
+		.room = a->room, .identity = a->identity, .attempt = a->identity,
+		.ringing_timeout_s = a->ring_timeout_s, .max_duration_s = a->ring_timeout_s + a->max_duration_s,
+	};
+	CLEANUP(buf_done) struct buf body;
+	enum err err;
+
+	buf_init(&body, LIVEKIT_BODY_MAX);
+	wire_livekit_create_leg(&body, &leg);
+	err = livekit_ask(a->lk, a->project, &ask, &body, e);
+	explicit_bzero(body.data, body.len);
+	return err;
+}
+
+void attempt_dial(void *arg)
+{
+	struct attempt *like = arg, *a = attempt_find(like);
+	struct call_outcome too_late = attempt_outcome(REASON_PROVIDER_ERROR, "room_expired", true);
+	struct errinfo e;
+
+	if (attempt_refused(like))
+		return;
+	if (!a) {
+		attempt_tell(like, PROVIDER_ENDED, &too_late, 0);
+	} else if (a->stage != ATTEMPT_READY) {
+		LOG_ERROR("livekit.dialed_twice", LOG_ID("call", &a->node.id), LOG_INT("attempt", a->attempt));
+	} else {
+		a->stage = ATTEMPT_DIALING;
+		a->dialed_at = mono_ms();
+		a->until = 0;
+		a->poll_at = a->dialed_at + a->lk->pace.first_poll_ms;
+		attempt_set_timer(a);
+		if (!attempt_asked(a, create_leg(a, &e))) {
+			LOG_WARN("livekit.not_asked", LOG_ID("call", &a->node.id), LOG_STR("error", e.text));
+			end_unrung(a, REASON_PROVIDER_ERROR, "not_sent");
+		} else {
+			forget_request(a);
+		}
+	}
+	attempt_free(like);
+}

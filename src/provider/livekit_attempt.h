@@ -1,0 +1,152 @@
+/* Inside `provider`: the livekit driver from within. Attempts live on the net's thread;
+ * the functions of the driver's table only make them, or send word to them. */
+#ifndef PROVIDER_LIVEKIT_ATTEMPT_H
+#define PROVIDER_LIVEKIT_ATTEMPT_H
+
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+#include "callgate/heap.h"
+#include "callgate/idmap.h"
+#include "callgate/livekit.h"
+#include "callgate/net.h"
+#include "callgate/wire_livekit.h"
+#include "livekit_outcome.h"
+#include "livekit_project.h"
+
+enum attempt_stage {
+	ATTEMPT_CREATING,       /* CreateRoom is under way                       */
+	ATTEMPT_AWAITING,       /* the room is there, its agent is not           */
+	ATTEMPT_READY,          /* waits for dial()                              */
+	ATTEMPT_DIALING,        /* CreateSIPParticipant is under way             */
+	ATTEMPT_UNCERTAIN,      /* its answer got lost; waits for lookup()       */
+	ATTEMPT_FOLLOWING,      /* alive, as we know by asking                   */
+};
+
+enum attempt_closing { CLOSING_NOT, CLOSING_ASKED, CLOSING_MAX_DURATION };
+
+#define ROOM_SIZE 64            /* as a provider_event's ref */
+
+struct attempt {
+	struct idnode            node;          /* first */
+	struct heap_node         timer;         /* mono ms */
+	struct livekit          *lk;
+	struct project          *project;
+	struct trunk            *trunk;         /* NULL: too many to know each */
+	int64_t                  org_id;
+	int                      attempt;
+	enum attempt_stage       stage;
+	enum attempt_closing     closing;
+	int                      rounds;        /* of closing */
+	int                      pending;       /* answers that will still come for it */
+	bool                     gone;          /* told its end; freed with the last answer */
+	bool                     undialed;      /* an order about one that was only prepared */
+	bool                     looking;       /* a look is under way */
+	enum attempt_stage       look_stage;    /* when it began       */
+	bool                     asked;         /* lookup() wants an answer */
+	bool                     seen, ringing, answered;
+	enum wire_livekit_status last;
+	int                      ring_timeout_s, max_duration_s;
+	int64_t                  dialed_at;     /* mono ms, 0: not yet */
+	int64_t                  poll_at, until;        /* the next look; when patience ends */
+	char                     room[ROOM_SIZE], identity[ROOM_SIZE];
+	/* Until dialed: */
+	char                     from[E164_SIZE], to[E164_SIZE];
+	char                    *variables, *agent, *trunk_id, *auth_password;
+	struct wire_livekit_trunk config;
+	LIST_ENTRY(attempt)      link;
+};
+LIST_HEAD(attempt_list, attempt);
+
+/* A room that has to go. */
+struct sweep {
+	struct livekit   *lk;
+	struct project   *project;
+	int               tries;
+	char              room[ROOM_SIZE];
+	LIST_ENTRY(sweep) link;
+};
+LIST_HEAD(sweep_list, sweep);
+
+struct livekit {
+	struct provider     base;
+	struct net         *net;
+	provider_event_fn  *on_event;
+	void               *arg;
+	struct livekit_pace pace;
+	int                 max_calls;
+	char             *(*secret)(void *arg, const char *name);
+	void               *secret_arg;
+	struct projects     projects;
+	atomic_int          alive;
+	atomic_bool         stopping;
+	int64_t             stop_by;            /* mono ms */
+	sem_t               quiet;              /* nothing is under way that should not be cut */
+	/* the net's thread */
+	struct idmap        map;
+	struct heap         timers;
+	int64_t             tick_at;            /* 0: none is set */
+	struct attempt_list attempts;           /* all of them, the gone ones too */
+	struct sweep_list   sweeps;
+	int                 n_sweeps;
+};
+
+/* ── orders (from the driver's table, run on the net's thread) ──────────────────── */
+
+/* Each takes an attempt that is not in the map yet; all but the first go on with the one that
+ * is, if there is one. */
+void attempt_prepare(void *attempt);
+void attempt_dial(void *attempt);
+void attempt_lookup(void *attempt);     /* livekit_follow.c */
+void attempt_hangup(void *attempt);
+/* Too late for an order: the driver stops. It is freed. */
+bool attempt_refused(struct attempt *a);
+void attempt_free(struct attempt *a);
+
+/* ── a life (livekit_attempt.c) ─────────────────────────────────────────────────── */
+
+struct attempt *attempt_find(struct attempt *like);
+void attempt_enter(struct attempt *a);
+void attempt_tell(struct attempt *a, enum provider_event_kind kind, const struct call_outcome *o, int retry_ms);
+void attempt_end(struct attempt *a, const struct call_outcome *o);      /* tells, and cleans up */
+void attempt_leave(struct attempt *a);                                  /* cleans up, tells nothing */
+void attempt_ready(struct attempt *a);  /* room and agent are there */
+/* After poll_at or until changed. */
+void attempt_set_timer(struct attempt *a);
+bool attempt_asked(struct attempt *a, enum err err);    /* notes that an answer will come */
+bool attempt_heard(struct attempt *a, const struct net_answer *answer); /* it came; false: nobody is there any more */
+struct call_outcome attempt_outcome(enum call_reason reason, const char *code, bool never_rang);
+int  attempt_jitter(int ms);            /* 0.75 to 1.25 of it */
+
+/* ── following (livekit_follow.c) ───────────────────────────────────────────────── */
+
+void attempt_follow(struct attempt *a, int first_look_ms);      /* it is alive, or was */
+void attempt_look_later(struct attempt *a);
+void attempt_due(struct attempt *a);    /* its timer rang */
+
+/* ── asking (livekit_ask.c) ─────────────────────────────────────────────────────── */
+
+struct livekit_ask {
+	const char    *method;          /* "RoomService/CreateRoom" */
+	unsigned       grants;
+	const char    *room;            /* of the grant */
+	int            timeout_ms;
+	int            server_ms;       /* LiveKit's own deadline; 0: its usual one */
+	bool           once;
+	net_done_fn   *done;
+	void          *arg;
+};
+enum err livekit_ask(struct livekit *lk, struct project *p, const struct livekit_ask *ask, const struct buf *body,
+                     struct errinfo *e) MUST_USE;
+/* Keeps the project's breaker informed. */
+void     livekit_note(struct livekit *lk, struct project *p, const struct net_answer *a);
+
+void livekit_sweep(struct livekit *lk, struct project *p, const char *room);
+
+#define LIVEKIT_BODY_MAX   (512 * 1024)
+#define LIVEKIT_ANSWER_MAX (64 * 1024)
+#define LIVEKIT_SHORT_MS   15000        /* everything but the dial */
+#define LIVEKIT_CONNECT_MS 5000
+
+#endif

@@ -1,0 +1,233 @@
+/* See livekit_project.h. */
+#include "livekit_project.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "callgate/clock.h"
+#include "callgate/log.h"
+#include "callgate/mem.h"
+#include "callgate/text.h"
+
+#define PROJECT_FAILURES 5
+#define TRUNK_FAILURES   10
+
+char *livekit_url(const char *url, struct errinfo *e)
+{
+	static const struct { const char *from, *to; } schemes[] = {
+		{ "https://", "https://" }, { "http://", "http://" }, { "wss://", "https://" }, { "ws://", "http://" },
+	};
+	char *out = NULL;
+	size_t len;
+
+	for (size_t i = 0; i < ARRAY_LEN(schemes) && !out; i++) {
+		const char *rest = url + strlen(schemes[i].from);
+
+		if (!str_has_prefix(url, schemes[i].from) || !*rest || strpbrk(rest, "@?# \t\r\n"))
+			continue;
+		out = xmalloc(strlen(rest) + 9);
+		strcpy(out, schemes[i].to);
+		strcat(out, rest);
+	}
+	if (!out) {
+		err_set(e, ERR_INVALID, "LiveKit's URL must look like https://livekit.example.org or ws://127.0.0.1:7880");
+		return NULL;
+	}
+	for (len = strlen(out); out[len - 1] == '/'; len--)
+		out[len - 1] = '\0';
+	return out;
+}
+
+void projects_init(struct projects *ps)
+{
+	*ps = (struct projects){ 0 };
+	pthread_mutex_init(&ps->mutex, NULL);
+}
+
+static void project_free(struct project *p)
+{
+	for (struct trunk *t; (t = p->trunks); free(t)) {
+		p->trunks = t->next;
+		free(t->name);
+	}
+	free(p->url);
+	free(p->key);
+	explicit_bzero(p->secret, strlen(p->secret));
+	free(p->secret);
+	free(p);
+}
+
+void projects_done(struct projects *ps)
+{
+	for (struct project *p; (p = ps->first); project_free(p))
+		ps->first = p->next;
+	pthread_mutex_destroy(&ps->mutex);
+}
+
+static struct project *find(struct projects *ps, const char *url, const char *key)
+{
+	struct project *p = ps->first;
+
+	while (p && !(str_eq(p->url, url) && str_eq(p->key, key)))
+		p = p->next;
+	return p;
+}
+
+enum err projects_get(struct projects *ps, const char *url, const char *key, const char *secret, struct project **out,
+                      struct errinfo *e)
+{
+	CLEANUP(freep) char *base = livekit_url(url, e);
+	struct project *p;
+	enum err err = OK;
+
+	if (!base)
+		return ERR_INVALID;
+	pthread_mutex_lock(&ps->mutex);
+	p = find(ps, base, key);
+	if (!p && ps->n == PROJECTS_MAX) {
+		err = err_set(e, ERR_INVALID, "more than %d LiveKit projects", PROJECTS_MAX);
+	} else if (!p) {
+		p = xcalloc(1, sizeof *p);
+		*p = (struct project){ .url = TAKE(base), .key = xstrdup(key), .secret = xstrdup(secret),
+		                       .breaker = { .threshold = PROJECT_FAILURES }, .next = ps->first };
+		ps->first = p;
+		ps->n++;
+	}
+	pthread_mutex_unlock(&ps->mutex);
+	*out = p;
+	return err;
+}
+
+struct trunk *projects_trunk(struct projects *ps, struct project *p, const char *name)
+{
+	struct trunk *t;
+
+	pthread_mutex_lock(&ps->mutex);
+	for (t = p->trunks; t && !str_eq(t->name, name); t = t->next)
+		;
+	if (!t && ps->n_trunks < TRUNKS_MAX) {
+		t = xcalloc(1, sizeof *t);
+		*t = (struct trunk){ .name = xstrdup(name), .breaker = { .threshold = TRUNK_FAILURES }, .next = p->trunks };
+		p->trunks = t;
+		ps->n_trunks++;
+	}
+	pthread_mutex_unlock(&ps->mutex);
+	return t;
+}
+
+/* ── breakers ───────────────────────────────────────────────────────────────────── */
+
+static void log_change(const struct project *p, const struct trunk *t, const struct breaker *b, enum breaker_change c)
+{
+	const char *trunk = t ? t->name : "";
+
+	switch (c) {
+	case BREAKER_SAME:
+		break;
+	case BREAKER_OPENED:
+		LOG_WARN("breaker.open", LOG_STR("livekit", p->url), LOG_STR("trunk", trunk), LOG_INT("failures", b->failures),
+		         LOG_INT("for_ms", b->open_ms));
+		break;
+	case BREAKER_HALF_OPENED:
+		LOG_INFO("breaker.half_open", LOG_STR("livekit", p->url), LOG_STR("trunk", trunk));
+		break;
+	case BREAKER_CLOSED:
+		LOG_INFO("breaker.closed", LOG_STR("livekit", p->url), LOG_STR("trunk", trunk));
+		break;
+	}
+}
+
+static enum err refuse(const struct project *p, const struct trunk *t, struct errinfo *e)
+{
+	if (t)
+		return err_set(e, ERR_UNAVAILABLE, "trunk %s at %s fails again and again; it is given a rest", t->name, p->url);
+	return err_set(e, ERR_UNAVAILABLE, "LiveKit at %s does not answer; it is given a rest", p->url);
+}
+
+/* The trunk first: a probe's place at the project must not be taken in vain. */
+enum err projects_admit(struct projects *ps, struct project *p, struct trunk *t, struct errinfo *e)
+{
+	enum breaker_change change = BREAKER_SAME;
+	enum err err = OK;
+
+	pthread_mutex_lock(&ps->mutex);
+	if (p->breaker.open && mono_ms() < p->breaker.until)
+		err = refuse(p, NULL, e);
+	if (!err && t && !breaker_admit(&t->breaker, mono_ms(), &change))
+		err = refuse(p, t, e);
+	if (t)
+		log_change(p, t, &t->breaker, change);
+	if (!err && !breaker_admit(&p->breaker, mono_ms(), &change))
+		err = refuse(p, NULL, e);
+	else if (!err)
+		log_change(p, NULL, &p->breaker, change);
+	pthread_mutex_unlock(&ps->mutex);
+	return err;
+}
+
+enum err projects_blocks(struct projects *ps, struct project *p, struct trunk *t, struct errinfo *e)
+{
+	enum err err = OK;
+
+	pthread_mutex_lock(&ps->mutex);
+	if (breaker_blocks(&p->breaker))
+		err = refuse(p, NULL, e);
+	else if (t && breaker_blocks(&t->breaker))
+		err = refuse(p, t, e);
+	pthread_mutex_unlock(&ps->mutex);
+	return err;
+}
+
+void projects_project_went(struct projects *ps, struct project *p, bool well)
+{
+	pthread_mutex_lock(&ps->mutex);
+	log_change(p, NULL, &p->breaker, breaker_went(&p->breaker, well, mono_ms()));
+	pthread_mutex_unlock(&ps->mutex);
+}
+
+void projects_trunk_went(struct projects *ps, struct project *p, struct trunk *t, bool well)
+{
+	if (!t)
+		return;
+	pthread_mutex_lock(&ps->mutex);
+	log_change(p, t, &t->breaker, breaker_went(&t->breaker, well, mono_ms()));
+	pthread_mutex_unlock(&ps->mutex);
+}
+
+bool project_may_poll(struct project *p, int polls_per_s, int64_t now)
+{
+	double grown = p->polls + (double)(now - p->polls_at) * polls_per_s / 1000;
+
+	p->polls = p->polls_at == 0 || grown > polls_per_s ? polls_per_s : grown;
+	p->polls_at = now;
+	if (p->polls < 1)
+		return false;
+	p->polls -= 1;
+	return true;
+}
+
+/* ── for people ─────────────────────────────────────────────────────────────────── */
+
+static void put_state(struct livekit_state *out, const struct project *p, const char *trunk, const struct breaker *b)
+{
+	str_copy(out->url, sizeof out->url, p->url);
+	str_copy(out->trunk, sizeof out->trunk, trunk);
+	out->breaker = !b->open ? LIVEKIT_CLOSED : b->probing ? LIVEKIT_HALF_OPEN : LIVEKIT_OPEN;
+	out->failures = b->failures;
+}
+
+size_t projects_states(struct projects *ps, struct livekit_state *out, size_t max)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&ps->mutex);
+	for (const struct project *p = ps->first; p; p = p->next) {
+		if (n++ < max)
+			put_state(&out[n - 1], p, "", &p->breaker);
+		for (const struct trunk *t = p->trunks; t; t = t->next)
+			if (n++ < max)
+				put_state(&out[n - 1], p, t->name, &t->breaker);
+	}
+	pthread_mutex_unlock(&ps->mutex);
+	return n;
+}

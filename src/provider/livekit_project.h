@@ -1,0 +1,57 @@
+/* Inside `provider`: LiveKit projects, the trunks in them, and how both are doing. They are
+ * made when a call first needs them, live as long as the driver, and are the only things of
+ * it that two threads touch; a lock guards them. */
+#ifndef PROVIDER_LIVEKIT_PROJECT_H
+#define PROVIDER_LIVEKIT_PROJECT_H
+
+#include <pthread.h>
+
+#include "breaker.h"
+#include "callgate/livekit.h"
+#include "callgate/net.h"
+
+#define PROJECTS_MAX 256
+#define TRUNKS_MAX   8192
+
+struct trunk {
+	char           *name;           /* ST_…, or a host name */
+	struct breaker  breaker;
+	struct trunk   *next;
+};
+
+struct project {
+	char           *url, *key, *secret;
+	struct breaker  breaker;
+	struct trunk   *trunks;
+	double          polls;          /* the net's thread alone */
+	int64_t         polls_at;
+	struct project *next;
+};
+
+struct projects {
+	pthread_mutex_t mutex;
+	struct project *first, *fallback;
+	int             n, n_trunks;
+};
+
+void projects_init(struct projects *ps);
+void projects_done(struct projects *ps);
+
+/* Finds or makes. `key` decides with the url; the secret is read once. */
+enum err projects_get(struct projects *ps, const char *url, const char *key, const char *secret, struct project **out,
+                      struct errinfo *e);
+/* NULL when there are too many: such a trunk has no breaker. */
+struct trunk *projects_trunk(struct projects *ps, struct project *p, const char *name);
+
+/* ERR_UNAVAILABLE and words while the project or the trunk is not to be asked. */
+enum err projects_admit(struct projects *ps, struct project *p, struct trunk *t, struct errinfo *e);
+enum err projects_blocks(struct projects *ps, struct project *p, struct trunk *t, struct errinfo *e);
+void     projects_project_went(struct projects *ps, struct project *p, bool well);
+void     projects_trunk_went(struct projects *ps, struct project *p, struct trunk *t, bool well);
+
+/* Takes one of the project's looks; false: not now. The net's thread only. */
+bool project_may_poll(struct project *p, int polls_per_s, int64_t now);
+
+size_t projects_states(struct projects *ps, struct livekit_state *out, size_t max);
+
+#endif
