@@ -72,11 +72,10 @@ def tell(request):
 @pytest.fixture
 def chaos(rig, tell):
     """Runs `plan(schedule)`'s faults under load, mends everything, reckons."""
-    def run(name, plan, allowed=(), slack_s=3, **options):
+    def run(name, plan, allowed=(), **options):
         schedule = Schedule(f"{SEED}/{name}", SECONDS / SCENARIOS)
         plan(schedule)
         one = rig(**options)
-        one.slack_s = slack_s
         one.start()
         with Load(one.gateways, one.callers, f"{SEED}-{name}") as load:
             schedule.play(one)

@@ -47,7 +47,7 @@ def test_gateways_stop_past_their_lease_and_wake_up(chaos):
 
 
 def test_the_server_restarts_and_crashes(chaos):
-    chaos("server", server_faults, DATABASE_AWAY, slack_s=6)
+    chaos("server", server_faults, DATABASE_AWAY)
 
 
 def test_backends_are_terminated_in_storms(chaos):
@@ -68,4 +68,4 @@ def test_all_of_it_at_once(chaos):
             schedule.at(when, "cut", n, schedule.dice.random(), 0.2, MODES)
             schedule.at(when + 1.5, "calm", n)
 
-    chaos("all", plan, DATABASE_AWAY, slack_s=8, proxied=True)
+    chaos("all", plan, DATABASE_AWAY, proxied=True)

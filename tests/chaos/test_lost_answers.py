@@ -28,7 +28,6 @@ def sweep(proxy, pairs, unfired):
 
 def test_every_statement_may_lose_its_answer(rig, tell):
     one = rig(proxied=True).start()
-    one.slack_s = 5
     pairs = [(s, m) for s in STATEMENTS for m in MODES if (s, m) != ("admit", "late")]
     unfired = []
     with Load(one.gateways, one.callers, "sweep", workers=6) as load:
@@ -46,7 +45,6 @@ def test_every_statement_may_lose_its_answer(rig, tell):
 
 def test_a_start_and_a_stop_may_lose_their_answers(rig, tell):
     one = rig(gateways=2, proxied=True).start()
-    one.slack_s = 5
     with Load(one.gateways, one.callers, "start-stop", workers=6) as load:
         for n, mode in enumerate(MODES):
             gateway, proxy = one.gateways[n % 2], one.proxies[n % 2]
@@ -63,11 +61,12 @@ def test_a_start_and_a_stop_may_lose_their_answers(rig, tell):
 
 def test_a_gateway_ends_cleanly_while_the_server_is_away(rig, tell, server):
     one = rig(gateways=2, CALLGATE_DRAIN_S=1).start()
-    one.slack_s = 8
     with Load(one.gateways, one.callers, "away", workers=4) as load:
         wait_for_posts(load, 80)
-        server.crash()
-        one.gateways[0].stop(seconds=15)
+        with one.absence():
+            server.crash()
+            one.gateways[0].stop(seconds=15)
+            server.resume()
         one.mend()
         wait_for_posts(load, len(load.posts) + 40)
     tell(reckon(one, load, DATABASE_AWAY))

@@ -161,14 +161,19 @@ class Proxy:
         if mode == "late":
             client.close()
             time.sleep(self.late_s)
-        server.sendall(request)
-        if mode != "after":
-            answer = b""
-            while (end := before_ready(answer)) is None:
-                if not (data := server.recv(65536)):
-                    raise Gone
-                answer += data
+        try:
+            server.sendall(request)
+            if mode != "after":
+                self._last_answer(client, server, mode)
+        finally:
             self.late_done += mode == "late"
-            if mode == "half":
-                client.sendall(answer[:end])
         raise Gone
+
+    def _last_answer(self, client, server, mode):
+        answer = b""
+        while (end := before_ready(answer)) is None:
+            if not (data := server.recv(65536)):
+                raise Gone
+            answer += data
+        if mode == "half":
+            client.sendall(answer[:end])

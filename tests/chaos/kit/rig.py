@@ -43,6 +43,7 @@ class Rig:
             self.gateways.append(Gateway(to, folder / f"gateway-{n}.log",
                                          {**SETTINGS, "CALLGATE_SIMULATOR_LEDGER": self.ledger, **settings}))
         self.kills = 0
+        self.absences = []      # (from, to) of the server, monotonic
         self.log_mark = len(self.server_log())
         self.callers = self._tenants()
 
@@ -115,12 +116,34 @@ class Rig:
         if self.gateways[n].running:
             self.gateways[n].resume()
 
+    @contextlib.contextmanager
+    def absence(self):
+        """What happens within takes the server away; it ends when the server answers again."""
+        began = time.monotonic()
+        yield
+        until("the server answers", self._answers, 60, every=0.05)
+        self.absences.append((began, time.monotonic()))
+
+    def _answers(self):
+        try:
+            self.server.connect().close()
+            return True
+        except psycopg2.OperationalError:
+            return False
+
+    def absent_s(self, within_s):
+        """The most that the server was away within so many seconds: no call can end then."""
+        return max((sum(max(0, min(to, began + within_s) - at) for at, to in self.absences if at >= began)
+                    for began, _ in self.absences), default=0)
+
     def restart_server(self):
-        self.server.restart()
+        with self.absence():
+            self.server.restart()
 
     def crash_server(self):
-        self.server.crash()
-        self.server.resume()
+        with self.absence():
+            self.server.crash()
+            self.server.resume()
 
     def _backends(self):
         with contextlib.closing(psycopg2.connect(self.server.url)) as connection:
@@ -133,7 +156,9 @@ class Rig:
         """kill -9 of one server process: the server then throws out everybody and recovers."""
         with contextlib.suppress(psycopg2.OperationalError, ProcessLookupError):
             if backends := self._backends():
-                os.kill(random.Random(dice).choice(backends), signal.SIGKILL)
+                with self.absence():
+                    os.kill(random.Random(dice).choice(backends), signal.SIGKILL)
+                    time.sleep(0.1)
 
     def terminate_backends(self, dice, share, rounds):
         choose = random.Random(dice)
