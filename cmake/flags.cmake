@@ -21,7 +21,8 @@ add_compile_options(
 add_compile_definitions(_GNU_SOURCE=)
 
 if(CALLGATE_SANITIZE)
-	add_compile_options(-fsanitize=${CALLGATE_SANITIZE} -fno-sanitize-recover=all)
+	# What nobody has set is a pattern, never by chance the zero that hides it.
+	add_compile_options(-fsanitize=${CALLGATE_SANITIZE} -fno-sanitize-recover=all -ftrivial-auto-var-init=pattern)
 	add_link_options(-fsanitize=${CALLGATE_SANITIZE})
 	if(CALLGATE_SANITIZE MATCHES "thread" AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
 		# Its calls in between make GCC lose sight of what was set; the other builds keep watch.

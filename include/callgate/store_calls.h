@@ -22,6 +22,7 @@ enum admit_outcome {
 	ADMIT_NO_CREDITS,       /* 402                                                */
 	ADMIT_BUSY,             /* 409 a call to this destination is not yet final    */
 	ADMIT_FAILED,           /* 500 this item alone made the statement fail        */
+	ADMIT_PENDING,          /* not settled: what the returned error says holds for it */
 	ADMIT_OUTCOME_COUNT
 };
 
@@ -51,13 +52,22 @@ struct admission {
 
 #define ADMIT_BATCH_MAX 256
 
-/* Admits n calls in one statement and one commit. When it returns OK every item has its
- * outcome and every accepted call is durable. An item that makes the statement fail is
- * found by halving and gets ADMIT_FAILED alone. A broken connection is healed inside:
- * the ids are looked up, and what did not commit is sent again. `lock_per_org` narrows
- * the destination lock to the organization. On error nothing may be assumed. */
+/* Admits n calls in one statement and one commit. Every item gets its outcome; those that
+ * could not be settled are ADMIT_PENDING, and the error returned is theirs alone. An item
+ * that makes the statement fail is found by halving and gets ADMIT_FAILED. A broken
+ * connection is healed inside: the ids are looked up, and what did not commit is sent
+ * again. `lock_per_org` narrows the destination lock to the organization.
+ *
+ * What is accepted is committed and visible, but nobody may be told before
+ * store_admit_flush() has made it durable: the flush to disk is a step of its own, so that
+ * the accounts are not locked while the disk works, and the next batch can run meanwhile
+ * on another connection. */
 enum err store_admit(struct store *s, struct admission **items, size_t n, bool lock_per_org,
                      struct errinfo *e) MUST_USE;
+/* Returns when everything accepted is on disk (as the server's synchronous_commit has it).
+ * On error the accepted items have become ADMIT_PENDING. */
+enum err store_admit_flush(struct store *s, struct admission **items, size_t n, bool lock_per_org,
+                           struct errinfo *e) MUST_USE;
 
 enum read_outcome { READ_FOUND = 0, READ_KEY_UNKNOWN, READ_NOT_FOUND };
 

@@ -79,6 +79,7 @@ enum api_error api_error_of_admit(enum admit_outcome outcome)
 	case ADMIT_NO_CREDITS:      return API_NO_CREDITS;
 	case ADMIT_BUSY:            return API_DESTINATION_BUSY;
 	case ADMIT_FAILED:
+	case ADMIT_PENDING:
 	case ADMIT_OUTCOME_COUNT:   return API_INTERNAL;
 	}
 	return API_INTERNAL;

@@ -1,6 +1,7 @@
 /* Group commit: all admissions that wait go to the database as one statement and one
- * commit, then each is answered by its own outcome. The scheduler hears of a lane after
- * the commit and once per batch, before the answers: its work can start while we write. */
+ * commit, then, once that is on disk, each is answered by its own outcome. The scheduler
+ * hears of a lane after the commit and once per batch, before the answers: its work can
+ * start while we write. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,12 +39,13 @@ static void reply_refused(struct create_item *item, enum api_error error)
 	http_reply(item->rq, &r);
 }
 
+/* `batch` is the error of those that were not settled. */
 static void answer(struct create_item *item, enum err batch)
 {
 	const struct admission *a = &item->admission;
-	enum api_error error = batch ? api_error_of_err(batch) : api_error_of_admit(a->outcome);
+	enum api_error error = a->outcome == ADMIT_PENDING ? api_error_of_err(batch) : api_error_of_admit(a->outcome);
 
-	if (!batch && a->outcome == ADMIT_FAILED)
+	if (a->outcome == ADMIT_FAILED)
 		LOG_ERROR("call.admission_failed", LOG_STR("request_id", a->request_id));
 	if (error)
 		reply_refused(item, error);
@@ -81,7 +83,7 @@ void intake_work(struct crew_member *m, void **items, size_t n)
 	struct api *api = crew_api(m->crew);
 	struct admission *batch[ADMIT_BATCH_MAX];
 	struct errinfo e;
-	enum err err;
+	enum err err, flushed;
 
 	for (size_t i = 0; i < n; i++) {
 		struct create_item *item = items[i];
@@ -94,9 +96,13 @@ void intake_work(struct crew_member *m, void **items, size_t n)
 	err = store_admit(m->store, batch, n, api->lock_per_org, &e);
 	if (err)
 		crew_failed(m, err, &e, n);
-	else
-		tell_scheduler(&api->hooks, batch, n);
+	tell_scheduler(&api->hooks, batch, n);
 	crew_pass_turn(m);
+	flushed = store_admit_flush(m->store, batch, n, api->lock_per_org, &e);
+	if (flushed) {
+		crew_failed(m, flushed, &e, n);
+		err = flushed;
+	}
 	for (size_t i = 0; i < n; i++)
 		answer(items[i], err);
 }

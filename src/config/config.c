@@ -43,7 +43,7 @@ static const struct option options[] = {
 	{ "CALLGATE_ACCESS_LOG", OPT_BOOL, AT(access_log), 0, 0, "true",
 	  "a line for every request" },
 
-	{ "CALLGATE_HTTP_THREADS", OPT_INT, AT(http_threads), 1, 64, "2",
+	{ "CALLGATE_HTTP_THREADS", OPT_INT, AT(http_threads), 1, 64, "1",
 	  "threads that read and write HTTP" },
 	{ "CALLGATE_MAX_CONNECTIONS", OPT_INT, AT(max_connections), 1, 1000000, "16384",
 	  "open connections of clients; more wait in the kernel" },

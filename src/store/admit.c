@@ -91,7 +91,8 @@ static const char admit_sql[] =
 	"       where" PROBE("a.org_id", "s.org_id", "a.account_id", "s.account_id") ")"
 	" select ix::int, case when verdict <> 0 then verdict"
 	"                     when call_id = any(array(select call_id from locked)) then 0 else 9 end,"
-	"        project_id, trunk_id, unused_today and user_id is not null from item";
+	"        project_id, trunk_id, unused_today and user_id is not null"
+	" from item, (select set_config('synchronous_commit', 'off', true)) commit_only";  /* see flush_log() */
 
 static const Oid admit_types[] = {
 	OID_INT8_ARRAY, OID_BYTEA_ARRAY, OID_TEXT_ARRAY, OID_TEXT_ARRAY,
@@ -178,10 +179,9 @@ static enum err run_once(struct store *s, struct admission **items, size_t n, bo
                          struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	enum err err;
 
-	pg_args_init(&a);
 	build_args(&a, items, n, lock_per_org);
 	err = pg_run(s, &admit_statement, &a, &r, e);
 	if (err)
@@ -203,12 +203,11 @@ static const struct pg_statement look_statement = PG_STATEMENT("admit_look", loo
 static enum err look_up(struct store *s, struct admission **items, size_t n, int *outcomes, struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	enum err err;
 	size_t i;
 	int row, ix;
 
-	pg_args_init(&a);
 	PG_COLUMN(&a, OID_INT8, n, pg_put_int8(&a, items[i]->key_org));
 	PG_COLUMN(&a, OID_UUID, n, pg_put_id(&a, &items[i]->call_id));
 	err = pg_run(s, &look_statement, &a, &r, e);
@@ -227,20 +226,20 @@ static void pause_ms(int ms)
 	nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = (ms % 1000) * 1000000L }, NULL);
 }
 
-static size_t pick(struct admission **items, size_t n, const int *outcomes, int which, struct admission **out)
+static size_t pick_absent(struct admission **items, size_t n, const int *outcomes, struct admission **out)
 {
 	size_t i, count = 0;
 
 	for (i = 0; i < n; i++)
-		if (outcomes[i] == which)
+		if (outcomes[i] == ADMIT_AGAIN)
 			out[count++] = items[i];
 	return count;
 }
 
-/* The batch may or may not have committed. The server may even still be committing it
- * when we ask, so absence proves nothing: what is absent is sent again under the same ids
- * (it then waits for the earlier one's locks), and whatever is refused after that is
- * looked up once more. */
+/* The batch may or may not have committed. The connection mends itself only after the lost
+ * one's backend is gone, so what is absent now will not appear by itself, and is sent again
+ * under the same ids. (Behind a pooler that backend may be out of reach: whatever is
+ * refused is therefore looked up once more.) */
 static enum err heal(struct store *s, struct admission **items, size_t n, bool lock_per_org, int *outcomes,
                      struct errinfo *e)
 {
@@ -254,7 +253,7 @@ static enum err heal(struct store *s, struct admission **items, size_t n, bool l
 		for (i = 0; i < n; i++)
 			outcomes[i] = ADMIT_AGAIN;
 		err = look_up(s, items, n, outcomes, e);
-		k = err ? 0 : pick(items, n, outcomes, ADMIT_AGAIN, absent);
+		k = err ? 0 : pick_absent(items, n, outcomes, absent);
 		if (!err && k)
 			err = run_once(s, absent, k, lock_per_org, again, e);
 		if (!err) {
@@ -294,13 +293,11 @@ static enum err halve(struct store *s, struct admission **items, size_t n, bool 
 static enum err admit_part(struct store *s, struct admission **items, size_t n, bool lock_per_org, struct errinfo *e)
 {
 	struct admission *again[ADMIT_BATCH_MAX];
-	struct errinfo words;
 	int outcomes[ADMIT_BATCH_MAX];
 	enum err err;
 	size_t i, k;
 	int tries = 0;
 
-	e = e ? e : &words;
 	while ((err = run_once(s, items, n, lock_per_org, outcomes, e)) == ERR_CONFLICT && ++tries < CONFLICT_RETRIES)
 		pause_ms(tries * 2);
 	if (err == ERR_UNCERTAIN)
@@ -311,19 +308,67 @@ static enum err admit_part(struct store *s, struct admission **items, size_t n, 
 		return err_set(e, ERR_UNAVAILABLE, "the database is too contended");
 	if (err)
 		return err;
-	k = pick(items, n, outcomes, ADMIT_AGAIN, again);
-	for (i = 0; i < n; i++)
-		if (outcomes[i] != ADMIT_AGAIN)
+	for (i = 0, k = 0; i < n; i++) {
+		if (outcomes[i] == ADMIT_AGAIN)
+			again[k++] = items[i];
+		else
 			items[i]->outcome = (enum admit_outcome)outcomes[i];
+	}
 	/* The first of those left now either fits or is refused for good, so this ends. */
 	return k ? admit_part(s, again, k, lock_per_org, e) : OK;
 }
 
 enum err store_admit(struct store *s, struct admission **items, size_t n, bool lock_per_org, struct errinfo *e)
 {
-	if (n == 0)
-		return OK;
+	struct errinfo words;
+	size_t i;
+
 	if (n > ADMIT_BATCH_MAX)
 		return err_set(e, ERR_INTERNAL, "a batch of %zu admissions", n);
-	return admit_part(s, items, n, lock_per_org, e);
+	for (i = 0; i < n; i++)
+		items[i]->outcome = ADMIT_PENDING;
+	return n ? admit_part(s, items, n, lock_per_org, e ? e : &words) : OK;
+}
+
+/* ── durable ──────────────────────────────────────────────────────────────────── */
+
+/* Admissions commit without waiting for the disk (run_once). A commit that waits, and has
+ * something of its own to write, returns when the log is on disk up to it, and so with
+ * everything before it. Whoever dials such a call has by then committed in the usual way,
+ * after it in the same log: no crash can keep the dial and lose the call. */
+static enum err flush_log(struct store *s, struct errinfo *e)
+{
+	return pg_exec(s, "select pg_logical_emit_message(true, 'callgate', '')", NULL, e);
+}
+
+/* The server may have crashed and lost what was only committed: then it is absent now. */
+static enum err recover(struct store *s, struct admission **accepted, size_t n, bool lock_per_org, struct errinfo *e)
+{
+	int64_t until = mono_ms() + HEAL_MS;
+	int outcomes[ADMIT_BATCH_MAX];
+	enum err err;
+	size_t i;
+
+	do {
+		pause_ms(50);
+		err = heal(s, accepted, n, lock_per_org, outcomes, e);
+		if (!err)
+			err = flush_log(s, e);
+	} while (err && mono_ms() < until);
+	for (i = 0; i < n; i++)
+		accepted[i]->outcome = err || outcomes[i] == ADMIT_AGAIN ? ADMIT_PENDING : (enum admit_outcome)outcomes[i];
+	return err ? err_set(e, ERR_UNCERTAIN, "the database did not say in time that the calls are on disk") : OK;
+}
+
+enum err store_admit_flush(struct store *s, struct admission **items, size_t n, bool lock_per_org, struct errinfo *e)
+{
+	struct admission *accepted[ADMIT_BATCH_MAX];
+	size_t i, k = 0;
+
+	for (i = 0; i < n; i++)
+		if (items[i]->outcome == ADMIT_ACCEPTED)
+			accepted[k++] = items[i];
+	if (k == 0 || flush_log(s, e) == OK)
+		return OK;
+	return recover(s, accepted, k, lock_per_org, e);
 }

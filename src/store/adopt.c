@@ -49,11 +49,10 @@ enum err store_adopt(struct store *s, int64_t gateway_id, int max, struct inflig
                      struct lane_key **lanes, size_t *n_lanes, struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	enum err err;
 	size_t total;
 
-	pg_args_init(&a);
 	pg_arg_int8(&a, gateway_id);
 	pg_arg_int4(&a, max);
 	err = pg_run(s, &adopt_statement, &a, &r, e);
@@ -73,12 +72,11 @@ static const struct pg_statement overdue_statement = PG_STATEMENT("overdue", ove
 enum err store_overdue(struct store *s, int64_t gateway_id, int max, struct overdue **out, size_t *n, struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	struct overdue *rows;
 	enum err err;
 	int i;
 
-	pg_args_init(&a);
 	pg_arg_int8(&a, gateway_id);
 	pg_arg_int4(&a, max);
 	err = pg_run(s, &overdue_statement, &a, &r, e);

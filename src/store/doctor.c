@@ -136,10 +136,9 @@ static enum err examine_partitions(struct store *s, const struct finding_listene
 static enum err run_look(struct store *s, const struct look *look, const char *const *drivers, size_t n_drivers,
                          PGresult **out, struct errinfo *e)
 {
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	size_t i;
 
-	pg_args_init(&a);
 	PG_COLUMN(&a, OID_TEXT, n_drivers, pg_put_text(&a, drivers[i]));
 	return pg_run(s, &look->statement, &a, out, e);
 }

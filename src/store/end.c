@@ -35,12 +35,11 @@ static const struct pg_statement progress_statement = PG_STATEMENT("progress", p
 
 enum err store_progress(struct store *s, const struct call_progress *items, size_t n, struct errinfo *e)
 {
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	size_t i;
 
 	if (n == 0)
 		return OK;
-	pg_args_init(&a);
 	put_refs(&a, &items[0].call, sizeof *items, n);
 	PG_COLUMN(&a, OID_BOOL, n, pg_put_bool(&a, items[i].ringing));
 	PG_COLUMN(&a, OID_BOOL, n, pg_put_bool(&a, items[i].answered));
@@ -126,14 +125,13 @@ static enum call_state final_state(const struct call_outcome *o)
 enum err store_finish(struct store *s, struct call_end *items, size_t n, struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	enum err err;
 	size_t i;
 	int row;
 
 	if (n == 0)
 		return OK;
-	pg_args_init(&a);
 	put_refs(&a, &items[0].call, sizeof *items, n);
 	PG_COLUMN(&a, OID_INT2, n, pg_put_int2(&a, (int16_t)final_state(&items[i].outcome)));
 	PG_COLUMN(&a, OID_INT2, n, pg_put_int2(&a, (int16_t)items[i].outcome.reason));
@@ -173,12 +171,11 @@ static const struct pg_statement retry_statement = PG_STATEMENT("retry", retry_t
 
 enum err store_retry(struct store *s, const struct call_retry *items, size_t n, struct errinfo *e)
 {
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	size_t i;
 
 	if (n == 0)
 		return OK;
-	pg_args_init(&a);
 	put_refs(&a, &items[0].call, sizeof *items, n);
 	PG_COLUMN(&a, OID_INT2, n, pg_put_int2(&a, (int16_t)items[i].outcome.reason));
 	PG_COLUMN(&a, OID_INT2, n, pg_put_int2(&a, (int16_t)items[i].outcome.sip_code));
@@ -216,14 +213,13 @@ enum err store_expire_queued(struct store *s, int64_t gateway_id, const struct l
                              int64_t ttl_ms, int max, size_t *expired, struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	enum err err;
 	size_t i;
 
 	*expired = 0;
 	if (n_lanes == 0)
 		return OK;
-	pg_args_init(&a);
 	pg_arg_int8(&a, gateway_id);
 	PG_COLUMN(&a, OID_INT8, n_lanes, pg_put_int8(&a, lanes[i].org_id));
 	PG_COLUMN(&a, OID_INT4, n_lanes, pg_put_int4(&a, lanes[i].project_id));

@@ -20,11 +20,10 @@ static const struct pg_statement owner_statement = PG_STATEMENT("key_owner", own
 static enum err find_owner(struct store *s, const struct key_order *order, int64_t *org_id, struct id *user,
                            struct errinfo *e)
 {
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	CLEANUP(pg_clearp) PGresult *r = NULL;
 	enum err err;
 
-	pg_args_init(&a);
 	pg_arg_text(&a, order->org);
 	pg_arg_text(&a, order->email);
 	err = pg_run(s, &owner_statement, &a, &r, e);
@@ -48,7 +47,7 @@ static const struct pg_statement create_statement = PG_STATEMENT("key_create", c
 enum err store_key_create(struct store *s, const struct key_order *order, char key[KEY_TEXT_SIZE], struct id *key_id,
                           struct errinfo *e)
 {
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	uint8_t hash[SHA256_SIZE];
 	char hint[KEY_HINT_SIZE];
 	struct id user;
@@ -62,7 +61,6 @@ enum err store_key_create(struct store *s, const struct key_order *order, char k
 	key_hint(key, hint);
 	sha256(key, strlen(key), hash);
 	*key_id = id_random();
-	pg_args_init(&a);
 	pg_arg_int8(&a, org_id);
 	pg_arg_bytes(&a, hash, sizeof hash);
 	pg_arg_id(&a, key_id);
@@ -105,11 +103,10 @@ static void read_row(const PGresult *r, int i, struct key_row *k)
 
 enum err store_key_list(struct store *s, const char *org, struct key_row **out, size_t *n, struct errinfo *e)
 {
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	CLEANUP(pg_clearp) PGresult *r = NULL;
 	enum err err;
 
-	pg_args_init(&a);
 	pg_arg_text(&a, org);
 	err = pg_run(s, &list_statement, &a, &r, e);
 	if (err)
@@ -149,7 +146,7 @@ static const struct pg_statement revoke_statement = PG_STATEMENT("key_revoke", r
 
 enum err store_key_revoke(struct store *s, const char *org, const char *id_or_key, bool *already, struct errinfo *e)
 {
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	CLEANUP(pg_clearp) PGresult *r = NULL;
 	uint8_t hash[SHA256_SIZE];
 	struct id id = { { 0 } };
@@ -157,7 +154,6 @@ enum err store_key_revoke(struct store *s, const char *org, const char *id_or_ke
 
 	id_parse(id_or_key, &id);       /* not an id: then none has the id of zeroes */
 	sha256(id_or_key, strlen(id_or_key), hash);
-	pg_args_init(&a);
 	pg_arg_text(&a, org);
 	pg_arg_id(&a, &id);
 	pg_arg_bytes(&a, hash, sizeof hash);

@@ -12,10 +12,9 @@ static const struct pg_statement used_statement = PG_STATEMENT("key_used", used_
 
 void keys_used_today(struct store *s, int64_t org_id, const uint8_t hash[SHA256_SIZE])
 {
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	struct errinfo e;
 
-	pg_args_init(&a);
 	pg_arg_int8(&a, org_id);
 	pg_arg_bytes(&a, hash, SHA256_SIZE);
 	if (pg_run(s, &used_statement, &a, NULL, &e))

@@ -21,10 +21,9 @@ enum err store_gateway_open(struct store *s, const char *name, const char *versi
                             struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	enum err err;
 
-	pg_args_init(&a);
 	pg_arg_text(&a, name);
 	pg_arg_text(&a, version);
 	pg_arg_int4(&a, ttl_ms);
@@ -44,10 +43,9 @@ static const struct pg_statement renew_statement = PG_STATEMENT("gateway_renew",
 enum err store_gateway_renew(struct store *s, int64_t gateway_id, int ttl_ms, struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	enum err err;
 
-	pg_args_init(&a);
 	pg_arg_int8(&a, gateway_id);
 	pg_arg_int4(&a, ttl_ms);
 	err = pg_run(s, &renew_statement, &a, &r, e);
@@ -65,9 +63,8 @@ static const struct pg_statement close_statement = PG_STATEMENT("gateway_close",
 
 enum err store_gateway_close(struct store *s, int64_t gateway_id, struct errinfo *e)
 {
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 
-	pg_args_init(&a);
 	pg_arg_int8(&a, gateway_id);
 	return pg_run(s, &close_statement, &a, NULL, e);
 }
@@ -106,12 +103,11 @@ static enum err change_shards(struct store *s, const struct pg_statement *st, in
                               uint64_t *changed, struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	enum err err;
 	int i;
 
 	*changed = 0;
-	pg_args_init(&a);
 	pg_arg_int8(&a, gateway_id);
 	pg_arg_int8(&a, (int64_t)which);
 	err = pg_run(s, st, &a, &r, e);
@@ -140,12 +136,11 @@ static uint64_t first_bits(uint64_t v, int n)
 enum err store_shards_balance(struct store *s, int64_t gateway_id, uint64_t *owned, int *live, struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	uint64_t mine = 0, vacant = 0, changed;
 	enum err err;
 	int i, share;
 
-	pg_args_init(&a);
 	pg_arg_int8(&a, gateway_id);
 	err = pg_run(s, &bury_statement, &a, NULL, e);
 	if (!err)
@@ -188,12 +183,11 @@ static const struct pg_statement limits_statement = PG_STATEMENT("limits_load", 
 enum err store_limits_load(struct store *s, uint64_t shards, struct limit_row **out, size_t *n, struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	struct limit_row *rows;
 	enum err err;
 	int i;
 
-	pg_args_init(&a);
 	pg_arg_int8(&a, (int64_t)shards);
 	err = pg_run(s, &limits_statement, &a, &r, e);
 	if (err)
@@ -219,12 +213,11 @@ enum err store_counts_load(struct store *s, uint64_t shards, int64_t not_gateway
                            struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	struct count_row *rows;
 	enum err err;
 	int i;
 
-	pg_args_init(&a);
 	pg_arg_int8(&a, (int64_t)shards);
 	pg_arg_int8(&a, not_gateway);
 	err = pg_run(s, &counts_statement, &a, &r, e);

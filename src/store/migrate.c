@@ -137,12 +137,11 @@ static enum err run_count(struct store *s, const struct pg_statement *st, struct
 
 enum err store_partitions_keep(struct store *s, int retention_days, int *created, int *dropped, struct errinfo *e)
 {
-	CLEANUP(pg_args_done) struct pg_args ensure, drop;
+	CLEANUP(pg_args_done) struct pg_args ensure = PG_ARGS;
+	CLEANUP(pg_args_done) struct pg_args drop = PG_ARGS;
 	enum err err;
 
 	*created = *dropped = 0;
-	pg_args_init(&ensure);
-	pg_args_init(&drop);
 	pg_arg_int4(&ensure, PARTITION_DAYS_BACK);
 	pg_arg_int4(&ensure, PARTITION_DAYS_AHEAD);
 	err = run_count(s, &ensure_statement, &ensure, created, e);

@@ -16,10 +16,9 @@ static const struct pg_statement keep_statement = PG_STATEMENT("notes_keep", kee
 
 enum err store_notes_keep(struct store *s, const struct provider_note *notes, size_t n, struct errinfo *e)
 {
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	size_t i;
 
-	pg_args_init(&a);
 	PG_COLUMN(&a, OID_INT8, n, pg_put_int8(&a, notes[i].org_id));
 	PG_COLUMN(&a, OID_UUID, n, pg_put_id(&a, &notes[i].call_id));
 	PG_COLUMN(&a, OID_INT2, n, pg_put_int2(&a, (int16_t)notes[i].attempt));
@@ -47,12 +46,11 @@ enum err store_notes_take(struct store *s, int64_t gateway_id, int max, struct t
                           struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	struct taken_note *notes;
 	enum err err;
 	int i;
 
-	pg_args_init(&a);
 	pg_arg_int8(&a, gateway_id);
 	pg_arg_int4(&a, max);
 	err = pg_run(s, &take_statement, &a, &r, e);
@@ -93,10 +91,9 @@ static const struct pg_statement prune_statement = PG_STATEMENT("notes_prune", p
 enum err store_notes_prune(struct store *s, int seconds, int max, int *gone, struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	enum err err;
 
-	pg_args_init(&a);
 	pg_arg_int4(&a, seconds);
 	pg_arg_int4(&a, max);
 	err = pg_run(s, &prune_statement, &a, &r, e);

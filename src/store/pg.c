@@ -40,7 +40,8 @@ static const char session_sql[] =
 	"SET timezone = 'UTC'; SET client_min_messages = warning;"
 	USUAL_TIMEOUTS
 	"SET idle_in_transaction_session_timeout = '30s';"
-	"SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+	"SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, pg_backend_pid(),"
+	" (SELECT (extract(epoch FROM backend_start) * 1000000)::bigint FROM pg_stat_activity WHERE pid = pg_backend_pid())";
 
 struct store *store_new(const char *url, const char *role)
 {
@@ -111,6 +112,25 @@ void pg_patience(struct store *s, int seconds)
 		PQclear(PQexec(s->pg, sql));
 }
 
+/* The statement that was under way when a connection broke may still be on its way to the
+ * server, or waiting there for a lock: it could commit after we have looked and found
+ * nothing. So the backend it belongs to is ended, and gone, before anything else is said. */
+static enum err lay_ghost(struct store *s, struct errinfo *e)
+{
+	CLEANUP(pg_clearp) PGresult *r = NULL;
+	char sql[240];
+
+	snprintf(sql, sizeof sql, "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity WHERE pid = %d"
+	         " AND (extract(epoch FROM backend_start) * 1000000)::bigint = %lld", s->ghost_pid, (long long)s->ghost_start);
+	r = PQexec(s->pg, sql);
+	if (PQresultStatus(r) != PGRES_TUPLES_OK)
+		return set_pg_error(e, ERR_UNAVAILABLE, "ending a lost session", PQerrorMessage(s->pg));
+	if (PQntuples(r) > 0 && *PQgetvalue(r, 0, 0) == 'f')
+		return err_set(e, ERR_UNAVAILABLE, "a lost session does not end");
+	s->ghost_pid = 0;
+	return OK;
+}
+
 static enum err open_session(struct store *s, struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
@@ -120,7 +140,9 @@ static enum err open_session(struct store *s, struct errinfo *e)
 	if (PQresultStatus(r) != PGRES_TUPLES_OK)
 		return set_pg_error(e, ERR_UNAVAILABLE, "database session", PQerrorMessage(s->pg));
 	s->clock_offset_ms = strtoll(PQgetvalue(r, 0, 0), NULL, 10) - (before + wall_ms()) / 2;
-	return OK;
+	s->backend_pid = atoi(PQgetvalue(r, 0, 1));
+	s->backend_start = strtoll(PQgetvalue(r, 0, 2), NULL, 10);
+	return s->ghost_pid ? lay_ghost(s, e) : OK;
 }
 
 enum err store_connect(struct store *s, struct errinfo *e)
@@ -218,6 +240,8 @@ static enum err lost(struct store *s, const char *what, struct errinfo *e)
 {
 	s->sqlstate[0] = '\0';
 	set_pg_error(e, ERR_UNCERTAIN, what, s->pg ? PQerrorMessage(s->pg) : "connection lost");
+	s->ghost_pid = s->backend_pid;
+	s->ghost_start = s->backend_start;
 	forget_connection(s);
 	return ERR_UNCERTAIN;
 }

@@ -41,6 +41,10 @@ struct store {
 	char    *role;
 	int64_t  clock_offset_ms;
 	int64_t  retry_at_ms;           /* mono: no new attempt to connect before */
+	int      backend_pid;           /* of this connection, with its start in µs to be sure of it */
+	int64_t  backend_start;
+	int      ghost_pid;             /* of one that was lost with a statement under way; 0: none */
+	int64_t  ghost_start;
 	int      backoff_ms;
 	int      answer_ms;             /* how long to wait for an answer before giving the connection up */
 	const struct pg_statement *prepared[PG_STATEMENTS_MAX];      /* on this connection */
@@ -77,7 +81,12 @@ struct pg_args {
 	int        array_n;
 };
 
-void pg_args_init(struct pg_args *a);
+/* A batch of 256 admissions with 16 KiB of variables each is 4 MiB. */
+#define PG_ARGS_MAX_BYTES (32u << 20)
+
+/* CLEANUP(pg_args_done) struct pg_args a = PG_ARGS; — from the declaration on, so that an
+ * early return finds nothing to free. */
+#define PG_ARGS { .data = { .max = PG_ARGS_MAX_BYTES } }
 void pg_args_done(struct pg_args *a);
 
 void pg_arg_int8(struct pg_args *a, int64_t v);

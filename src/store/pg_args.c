@@ -7,19 +7,12 @@
 
 #include "callgate/mem.h"
 
-/* A batch of 256 admissions with 16 KiB of variables each is 4 MiB. */
-#define ARGS_MAX_BYTES (32u << 20)
 #define PG_EPOCH_US 946684800000000LL   /* 2000-01-01 in µs since 1970 */
-
-void pg_args_init(struct pg_args *a)
-{
-	memset(a, 0, sizeof *a);
-	buf_init(&a->data, ARGS_MAX_BYTES);
-}
 
 void pg_args_done(struct pg_args *a)
 {
 	buf_done(&a->data);
+	*a = (struct pg_args)PG_ARGS;
 }
 
 static void open_arg(struct pg_args *a)

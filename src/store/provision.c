@@ -62,16 +62,15 @@ const char *prov_value_text(const struct applier *a, enum provision_field f)
 
 void prov_args_begin(const struct applier *a, struct pg_args *args)
 {
-	pg_args_init(args);
+	*args = (struct pg_args)PG_ARGS;
 	pg_arg_int8(args, prov_org_of(a));
 	pg_arg_text(args, a->at->key);
 }
 
 enum err prov_find(struct applier *a, const struct pg_statement *st, const char *name, int64_t *id)
 {
-	struct pg_args args;
+	struct pg_args args = PG_ARGS;
 
-	pg_args_init(&args);
 	pg_arg_int8(&args, prov_org_of(a));
 	pg_arg_text(&args, name);
 	return prov_ask(a, st, &args, id);

@@ -49,11 +49,10 @@ static enum err check_list(struct applier *a, const struct provision_list *list,
                            const struct pg_statement *missing, const char *what)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	struct pg_args args;
+	struct pg_args args = PG_ARGS;
 	char place[64];
 	enum err err;
 
-	pg_args_init(&args);
 	pg_arg_int8(&args, prov_org_of(a));
 	list_arg(&args, list);
 	err = prov_ask_rows(a, missing, &args, &r);
@@ -71,13 +70,12 @@ static enum err check_list(struct applier *a, const struct provision_list *list,
 static enum err set_list(struct applier *a, const struct pg_statement *st, int64_t id,
                          const struct provision_list *list, int64_t *changed)
 {
-	struct pg_args args;
+	struct pg_args args = PG_ARGS;
 	int64_t n = 0;
 	enum err err;
 
 	if (!list->given)
 		return OK;
-	pg_args_init(&args);
 	pg_arg_int8(&args, prov_org_of(a));
 	pg_arg_int4(&args, (int32_t)id);
 	list_arg(&args, list);
@@ -97,7 +95,7 @@ static const struct pg_statement pool_make = PG_STATEMENT("provision_pool_make",
 enum err prov_apply_pool(struct applier *a, enum provision_change *change)
 {
 	int64_t pool_id, changed = 0;
-	struct pg_args args;
+	struct pg_args args = PG_ARGS;
 	bool made;
 	enum err err, list_err;
 
@@ -160,7 +158,7 @@ static enum err check_account(struct applier *a, int64_t *account_id)
 
 static enum err make_project(struct applier *a, int64_t account_id, int64_t *project_id)
 {
-	struct pg_args args;
+	struct pg_args args = PG_ARGS;
 
 	if (!prov_value_text(a, FIELD_AGENT))
 		return prov_mistake(a, "", "a new project needs an 'agent'");
@@ -176,7 +174,7 @@ static enum err make_project(struct applier *a, int64_t account_id, int64_t *pro
 static enum err patch_project(struct applier *a, int64_t account_id, int64_t *changed)
 {
 	struct patch patch = { .n = 0 };
-	struct pg_args args;
+	struct pg_args args = PG_ARGS;
 	char text[24];
 
 	prov_patch_fill(a, &patch, project_columns, ARRAY_LEN(project_columns));

@@ -34,13 +34,12 @@ static const struct column org_columns[] = {
 static enum err check_public_id(struct applier *a)
 {
 	const char *id = prov_value_text(a, FIELD_PUBLIC_ID);
-	struct pg_args args;
+	struct pg_args args = PG_ARGS;
 	int64_t taken;
 	enum err err;
 
 	if (!id)
 		return OK;
-	pg_args_init(&args);
 	pg_arg_text(&args, id);
 	pg_arg_text(&args, a->at->key);
 	err = prov_ask(a, &org_id_taken, &args, &taken);
@@ -51,16 +50,14 @@ static enum err check_public_id(struct applier *a)
 
 static enum err find_or_make_org(struct applier *a, int64_t *org_id, int64_t *made)
 {
-	struct pg_args args;
+	struct pg_args args = PG_ARGS;
 	enum err err;
 
-	pg_args_init(&args);
 	pg_arg_text(&args, a->at->key);
 	err = prov_ask(a, &org_find, &args, org_id);
 	*made = !err && *org_id == 0;
 	if (err || !*made)
 		return err;
-	pg_args_init(&args);
 	pg_arg_text(&args, prov_value_text(a, FIELD_PUBLIC_ID));
 	pg_arg_text(&args, a->at->key);
 	return prov_ask(a, &org_make, &args, org_id);
@@ -70,7 +67,7 @@ enum err prov_apply_organization(struct applier *a, enum provision_change *chang
 {
 	struct patch patch = { .n = 0 };
 	int64_t org_id = 0, made = 0, changed = 0;
-	struct pg_args args;
+	struct pg_args args = PG_ARGS;
 	enum err err;
 
 	err = check_public_id(a);
@@ -104,10 +101,9 @@ static const struct pg_statement member_patch = PG_STATEMENT("provision_member_p
 enum err prov_apply_user(struct applier *a, enum provision_change *change)
 {
 	int64_t made = 0, changed = 0;
-	struct pg_args args;
+	struct pg_args args = PG_ARGS;
 	enum err err;
 
-	pg_args_init(&args);
 	pg_arg_text(&args, a->at->key);
 	err = prov_ask(a, &user_make, &args, &made);
 	if (err)
@@ -138,7 +134,7 @@ static const struct pg_statement account_make = PG_STATEMENT("provision_account_
 
 enum err prov_apply_account(struct applier *a, enum provision_change *change)
 {
-	struct pg_args args;
+	struct pg_args args = PG_ARGS;
 	int64_t made = 0;
 	enum err err;
 
@@ -172,7 +168,7 @@ static const struct column trunk_columns[] = {
 
 static enum err make_trunk(struct applier *a, int64_t *made)
 {
-	struct pg_args args;
+	struct pg_args args = PG_ARGS;
 	int64_t id;
 	enum err err = prov_find(a, &trunk_find, a->at->key, &id);
 
@@ -190,7 +186,7 @@ enum err prov_apply_trunk(struct applier *a, enum provision_change *change)
 {
 	struct patch patch = { .n = 0 };
 	int64_t made, changed = 0;
-	struct pg_args args;
+	struct pg_args args = PG_ARGS;
 	enum err err = make_trunk(a, &made);
 
 	if (err)
@@ -220,7 +216,7 @@ enum err prov_apply_number(struct applier *a, enum provision_change *change)
 	const struct provision_value *trunk = &a->at->values[FIELD_TRUNK];
 	struct patch patch = { .n = 0 };
 	int64_t trunk_id = 0, made = 0, changed = 0;
-	struct pg_args args;
+	struct pg_args args = PG_ARGS;
 	char text[24];
 	enum err err = OK;
 

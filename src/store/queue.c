@@ -21,10 +21,9 @@ static const struct pg_statement lanes_statement = PG_STATEMENT("lanes_find", la
 enum err store_lanes_find(struct store *s, uint64_t shards, struct lane_key **out, size_t *n, struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	enum err err;
 
-	pg_args_init(&a);
 	pg_arg_int8(&a, (int64_t)shards);
 	err = pg_run(s, &lanes_statement, &a, &r, e);
 	if (!err)
@@ -51,10 +50,9 @@ enum err store_promote(struct store *s, int64_t gateway_id, uint64_t shards, int
                        struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	enum err err;
 
-	pg_args_init(&a);
 	pg_arg_int8(&a, gateway_id);
 	pg_arg_int8(&a, (int64_t)shards);
 	pg_arg_int4(&a, max);
@@ -95,11 +93,10 @@ enum err store_claim(struct store *s, int64_t gateway_id, const struct claim_wan
                      struct inflight **out, size_t *n, struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	enum err err;
 	size_t i;
 
-	pg_args_init(&a);
 	pg_arg_int8(&a, gateway_id);
 	PG_COLUMN(&a, OID_INT8, n_want, pg_put_int8(&a, want[i].lane.org_id));
 	PG_COLUMN(&a, OID_INT4, n_want, pg_put_int4(&a, want[i].lane.project_id));
@@ -168,13 +165,12 @@ enum err store_intent(struct store *s, int64_t gateway_id, const struct call_ref
                       struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	enum err err;
 
 	memset(may_dial, 0, n * sizeof *may_dial);
 	if (n > DISPATCH_BATCH_MAX)
 		return err_set(e, ERR_INTERNAL, "a batch of %zu intents", n);
-	pg_args_init(&a);
 	pg_arg_int8(&a, gateway_id);
 	put_refs(&a, calls, sizeof *calls, n);
 	err = pg_run(s, &intent_statement, &a, &r, e);
@@ -194,9 +190,8 @@ static const struct pg_statement unclaim_statement = PG_STATEMENT("unclaim", unc
 
 enum err store_unclaim(struct store *s, int64_t gateway_id, const struct call_ref *calls, size_t n, struct errinfo *e)
 {
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 
-	pg_args_init(&a);
 	pg_arg_int8(&a, gateway_id);
 	put_refs(&a, calls, sizeof *calls, n);
 	return pg_run(s, &unclaim_statement, &a, NULL, e);

@@ -91,12 +91,11 @@ static void take_row(const PGresult *r, int row, struct call_read *item)
 enum err store_calls_read(struct store *s, struct call_read **items, size_t n, struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	CLEANUP(pg_args_done) struct pg_args a;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	const struct call_read *unused = NULL;
 	enum err err;
 	int row, ix;
 
-	pg_args_init(&a);
 	build_args(&a, items, n);
 	err = pg_run(s, &read_statement, &a, &r, e);
 	if (err == ERR_UNCERTAIN || err == ERR_CONFLICT) {

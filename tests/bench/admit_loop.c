@@ -80,6 +80,7 @@ static void *work(void *arg)
 			items[i] = &a[i];
 		t = now_us();
 		TRY(store_admit(s, items, n, false, &e));
+		TRY(store_admit_flush(s, items, n, false, &e));
 		if (w->n_samples < SAMPLES_MAX)
 			w->samples[w->n_samples++] = now_us() - t;
 		for (size_t i = 0; i < n; i++) {

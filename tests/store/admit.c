@@ -196,6 +196,30 @@ static void a_batch_that_is_cut_off_half_way_is_sent_again(void **state)
 	check_books();
 }
 
+/* A proxy or a stalled backend may hold a statement back while the client gives up on it:
+ * it must not be carried out after we have looked and found nothing. */
+static void what_a_lost_connection_left_under_way_does_not_happen_later(void **state)
+{
+	struct store *blocker = store_new(scratch_url, "blocker");
+	struct admission a = make_admission("+12025550136");
+	struct errinfo e;
+
+	(void)state;
+	clear_calls();
+	assert_int_equal(OK, pg_exec(blocker, "begin; select from credit_accounts for update", NULL, &e));
+	s->answer_ms = 300;                     /* gives up while its statement waits for the lock */
+	a.outcome = ADMIT_ACCEPTED;
+	assert_int_equal(ERR_UNCERTAIN, store_admit(s, &(struct admission *){ &a }, 1, false, &e));
+	assert_int_equal(ADMIT_PENDING, a.outcome);
+	s->answer_ms = 15000;
+	assert_int_equal(OK, store_connect(s, &e));
+	assert_int_equal(OK, pg_exec(blocker, "rollback", NULL, &e));
+	assert_int_equal(1, sql("select count(*) from pg_stat_activity where application_name = 'intake'"));
+	assert_int_equal(0, sql("select count(*) from calls"));
+	store_free(blocker);
+	check_books();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -208,6 +232,7 @@ int main(void)
 		cmocka_unit_test(a_poisoned_item_fails_alone),
 		cmocka_unit_test(a_broken_connection_is_healed),
 		cmocka_unit_test(a_batch_that_is_cut_off_half_way_is_sent_again),
+		cmocka_unit_test(what_a_lost_connection_left_under_way_does_not_happen_later),
 	};
 	int failed;
 

@@ -386,6 +386,18 @@ static void another_listener_hears_that_something_was_queued(void **state)
 	store_free(other);
 }
 
+static void an_empty_batch_is_nothing_to_do(void **state)
+{
+	size_t expired;
+
+	(void)state;
+	DO(store_progress(s, NULL, 0, &e));
+	DO(store_finish(s, NULL, 0, &e));
+	DO(store_retry(s, NULL, 0, &e));
+	DO(store_expire_queued(s, gw, NULL, 0, 1, 1, &expired, &e));
+	assert_int_equal(0, expired);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -400,6 +412,7 @@ int main(void)
 		cmocka_unit_test_setup(uncertain_is_remembered_and_overdue_is_found, setup),
 		cmocka_unit_test_setup(what_was_claimed_can_be_put_back, setup),
 		cmocka_unit_test_setup(lanes_limits_and_counts_are_read, setup),
+		cmocka_unit_test_setup(an_empty_batch_is_nothing_to_do, setup),
 		cmocka_unit_test_setup(another_listener_hears_that_something_was_queued, setup),
 	};
 	int failed;

@@ -155,7 +155,7 @@ static inline enum admit_outcome admit_one(struct store *s, struct admission *a)
 {
 	struct errinfo e;
 
-	if (store_admit(s, &a, 1, false, &e)) {
+	if (store_admit(s, &a, 1, false, &e) || store_admit_flush(s, &a, 1, false, &e)) {
 		print_error("%s\n", e.text);
 		fail();
 	}

@@ -55,6 +55,15 @@ static enum err admit_uncertain(struct admission **items, size_t n)
 	return ERR_UNCERTAIN;
 }
 
+/* Calls with variables were settled before the connection went. */
+static enum err admit_half(struct admission **items, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (items[i]->variables)
+			items[i]->outcome = ADMIT_ACCEPTED;
+	return ERR_UNAVAILABLE;
+}
+
 static enum err admit_broken(struct admission **items, size_t n)
 {
 	(void)items;
@@ -279,6 +288,22 @@ static void an_unknown_fate_is_500_with_the_id_to_look_for(void **state)
 	CHECK_ANSWER(create_request(GOOD_BODY), 500, "\"code\":\"outcome_unknown\",\"callId\":\"0");
 }
 
+static void what_was_settled_before_a_failure_is_answered_as_such(void **state)
+{
+	(void)state;
+	world.admit = admit_half;
+	CHECK_ANSWER(create_request(GOOD_BODY), 503, "\"code\":\"database_unavailable\"");
+	CHECK_ANSWER(create_request(BODY_WITH_VARIABLES), 200, "\"success\":true");
+}
+
+static void nobody_is_told_before_the_call_is_on_disk(void **state)
+{
+	(void)state;
+	world.admit = admit_all;
+	world.flush = ERR_UNCERTAIN;
+	CHECK_ANSWER(create_request(GOOD_BODY), 500, "\"code\":\"outcome_unknown\",\"callId\":\"0");
+}
+
 static void PATH_34_a_failure_of_ours_is_500_and_leaks_nothing(void **state)
 {
 	struct fake_request *f = create_request(GOOD_BODY);
@@ -475,6 +500,8 @@ int main(void)
 		T(every_refusal_of_the_database_has_its_code),
 		T(an_absent_database_is_503_and_worth_a_retry),
 		T(an_unknown_fate_is_500_with_the_id_to_look_for),
+		T(what_was_settled_before_a_failure_is_answered_as_such),
+		T(nobody_is_told_before_the_call_is_on_disk),
 		T(PATH_34_a_failure_of_ours_is_500_and_leaks_nothing),
 		T(what_waits_goes_to_the_database_together_and_a_lane_is_told_once),
 		T(a_poisoned_item_is_refused_alone),

@@ -27,6 +27,8 @@
 #define FIXTURE __attribute__((unused)) static
 
 #define GOOD_BODY "{\"projectId\":\"p\",\"fromNumber\":\"+886912345678\",\"toNumber\":\"+886987654321\"}"
+#define BODY_WITH_VARIABLES "{\"projectId\":\"p\",\"fromNumber\":\"+886912345678\",\"toNumber\":\"+886987654321\"," \
+                            "\"dynamicVariables\":{\"a\":1}}"
 
 struct fake_request {
 	struct http_request rq;         /* first */
@@ -42,6 +44,7 @@ static struct {
 	pthread_cond_t  changed;
 	/* the database */
 	enum err      (*admit)(struct admission **items, size_t n);
+	enum err      flush;            /* what store_admit_flush() returns */
 	enum err      (*read)(struct call_read **items, size_t n);
 	bool            held;           /* statements wait */
 	int             statements;
@@ -137,8 +140,23 @@ enum err store_admit(struct store *s, struct admission **items, size_t n, bool l
 	begin_statement(n);
 	if (!world.admit)
 		abort();
+	for (size_t i = 0; i < n; i++)
+		items[i]->outcome = ADMIT_PENDING;
 	err_set(e, OK, "password=secret at db.internal");
 	return world.admit(items, n);
+}
+
+enum err store_admit_flush(struct store *s, struct admission **items, size_t n, bool lock_per_org, struct errinfo *e)
+{
+	(void)s;
+	(void)lock_per_org;
+	err_set(e, OK, "password=secret at db.internal");
+	if (!world.flush)
+		return OK;
+	for (size_t i = 0; i < n; i++)
+		if (items[i]->outcome == ADMIT_ACCEPTED)
+			items[i]->outcome = ADMIT_PENDING;
+	return world.flush;
 }
 
 enum err store_calls_read(struct store *s, struct call_read **items, size_t n, struct errinfo *e)
@@ -180,6 +198,7 @@ FIXTURE int start_api_limited(int queue_limit)
 	key_new(KEY_DK, false, 7, dk_key);
 	key_new(KEY_KROS, true, 7, kros_key);
 	world.admit = NULL;
+	world.flush = OK;
 	world.read = NULL;
 	world.held = false;
 	world.statements = world.lanes_told = 0;

@@ -151,7 +151,7 @@ static void every_outcome_of_the_database_has_the_status_that_is_promised(void *
 		[ADMIT_ACCEPTED] = 200, [ADMIT_KEY_UNKNOWN] = 401, [ADMIT_BODY_INVALID] = 400,
 		[ADMIT_PROJECT_DENIED] = 403, [ADMIT_NUMBER_UNKNOWN] = 404, [ADMIT_POOL_DENIED] = 403,
 		[ADMIT_NUMBER_INACTIVE] = 400, [ADMIT_NO_TRUNK] = 404, [ADMIT_NO_CREDITS] = 402,
-		[ADMIT_BUSY] = 409, [ADMIT_FAILED] = 500,
+		[ADMIT_BUSY] = 409, [ADMIT_FAILED] = 500, [ADMIT_PENDING] = 500,
 	};
 
 	(void)state;

@@ -80,7 +80,7 @@ static void a_database_is_all_that_must_be_said(void **state)
 	setenv("CALLGATE_DATABASE_URL", "postgresql:///callgate", 1);
 	assert_int_equal(load(w), OK);
 	assert_string_equal(w->config.listen, "127.0.0.1:8080");
-	assert_int_equal(w->config.http_threads, 2);
+	assert_int_equal(w->config.http_threads, 1);
 	assert_int_equal(w->config.intake_batches, 1);
 	assert_int_equal(w->config.reader_batches, 1);
 	assert_int_equal(w->config.max_connections, 16384);
