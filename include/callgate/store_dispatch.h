@@ -110,9 +110,11 @@ struct call_ref {
 };
 
 /* Commits the intent to dial. may_dial[i] is set for exactly the calls that may now be
- * dialed, once. */
-enum err store_intent(struct store *s, int64_t gateway_id, const struct call_ref *calls, size_t n, bool *may_dial,
-                      struct errinfo *e) MUST_USE;
+ * dialed, once. refs[i] is the name by which the provider will know the attempt, where it
+ * is known before the dial, or NULL: with it whoever comes after a crash can ask. `refs`
+ * itself may be NULL. */
+enum err store_intent(struct store *s, int64_t gateway_id, const struct call_ref *calls, const char *const *refs,
+                      size_t n, bool *may_dial, struct errinfo *e) MUST_USE;
 
 /* Puts claimed calls that were not intended yet back into the queue (a stop, or a trunk
  * that went away). */

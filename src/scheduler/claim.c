@@ -159,7 +159,8 @@ static void intended(struct scheduler *s, struct flight *f, bool may_dial, int64
 static bool commit_intents(struct scheduler *s)
 {
 	struct flight *picked[DISPATCH_BATCH_MAX];
-	struct call_ref refs[DISPATCH_BATCH_MAX];
+	struct call_ref calls[DISPATCH_BATCH_MAX];
+	const char *refs[DISPATCH_BATCH_MAX];
 	bool may_dial[DISPATCH_BATCH_MAX];
 	size_t n = pick_ready(s, picked);
 	struct errinfo e;
@@ -167,9 +168,11 @@ static bool commit_intents(struct scheduler *s)
 
 	if (n == 0)
 		return false;
-	for (size_t i = 0; i < n; i++)
-		refs[i] = flight_ref(picked[i]);
-	err = store_intent(s->store, s->lease.gateway_id, refs, n, may_dial, &e);
+	for (size_t i = 0; i < n; i++) {
+		calls[i] = flight_ref(picked[i]);
+		refs[i] = picked[i]->provider_ref;
+	}
+	err = store_intent(s->store, s->lease.gateway_id, calls, refs, n, may_dial, &e);
 	for (size_t i = 0; err == ERR_UNCERTAIN && i < n; i++)
 		picked[i]->intent_lost = true;
 	if (!db_went(s, err, "intent", &e))

@@ -160,5 +160,6 @@ struct dial_request flight_request(const struct flight *f, int64_t now_ms)
 		.ring_timeout_s = f->ring_timeout_s, .max_duration_s = f->max_duration_s,
 		.trunk_ref = f->trunk_ref, .trunk_config = f->trunk_config ? f->trunk_config : "{}",
 		.provider_ref = f->provider_ref, .since_ms = now_ms - f->intent_at, .phase = f->phase,
+		.answered = f->state >= CALL_IN_PROGRESS,
 	};
 }

@@ -89,10 +89,16 @@ static void uncertain(struct scheduler *s, struct flight *f, int retry_ms)
 	flight_set_timer(&s->flights, f);
 }
 
-static void prepared(struct scheduler *s, struct flight *f)
+/* The name the provider will know it by goes with the intent: should we be gone after that,
+ * whoever adopts the call has something to ask for. */
+static void prepared(struct scheduler *s, struct flight *f, const struct provider_event *ev)
 {
 	if (f->stage != STAGE_PREPARING)
 		return;
+	if (ev->ref[0]) {
+		free(f->provider_ref);
+		f->provider_ref = xstrdup(ev->ref);
+	}
 	f->stage = STAGE_READY;
 	flight_work(&s->flights.ready, f);
 }
@@ -101,7 +107,7 @@ static void apply(struct scheduler *s, struct flight *f, const struct provider_e
 {
 	switch (ev->kind) {
 	case PROVIDER_READY:
-		prepared(s, f);
+		prepared(s, f, ev);
 		break;
 	case PROVIDER_ACCEPTED:
 		confirmed(s, f, ev);

@@ -115,11 +115,11 @@ enum err store_claim(struct store *s, int64_t gateway_id, const struct claim_wan
 
 /* call_inflight_pkey; phase, state and initiated_at are in no index, so this is HOT. The
  * "+ 0" keeps the planner from the index by gateway, which holds all that is in flight. */
-static const Oid intent_types[] = { OID_INT8, OID_INT8_ARRAY, OID_UUID_ARRAY, OID_INT2_ARRAY };
+static const Oid intent_types[] = { OID_INT8, OID_INT8_ARRAY, OID_UUID_ARRAY, OID_INT2_ARRAY, OID_TEXT_ARRAY };
 static const struct pg_statement intent_statement = PG_STATEMENT("intent", intent_types,
 	"with " FENCE_SQL ","
-	" u as (update call_inflight f set phase = 1, state = 1, initiated_at = clock_timestamp()"
-	"       from unnest($2::bigint[], $3::uuid[], $4::smallint[]) x(o, c, a), fence"
+	" u as (update call_inflight f set phase = 1, state = 1, initiated_at = clock_timestamp(), provider_ref = x.ref"
+	"       from unnest($2::bigint[], $3::uuid[], $4::smallint[], $5::text[]) x(o, c, a, ref), fence"
 	"       where" PROBE("f.org_id", "x.o", "f.call_id", "x.c") "and f.attempt = x.a and f.gateway_id + 0 = $1"
 	"         and f.phase = 0"
 	"       returning f.org_id, f.call_id, f.attempt, f.initiated_at),"
@@ -161,18 +161,20 @@ static void mark(const PGresult *r, const struct call_ref *calls, size_t n, bool
 	}
 }
 
-enum err store_intent(struct store *s, int64_t gateway_id, const struct call_ref *calls, size_t n, bool *may_dial,
-                      struct errinfo *e)
+enum err store_intent(struct store *s, int64_t gateway_id, const struct call_ref *calls, const char *const *refs,
+                      size_t n, bool *may_dial, struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
 	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	enum err err;
+	size_t i;
 
 	memset(may_dial, 0, n * sizeof *may_dial);
 	if (n > DISPATCH_BATCH_MAX)
 		return err_set(e, ERR_INTERNAL, "a batch of %zu intents", n);
 	pg_arg_int8(&a, gateway_id);
 	put_refs(&a, calls, sizeof *calls, n);
+	PG_COLUMN(&a, OID_TEXT, n, pg_put_text(&a, refs ? refs[i] : NULL));
 	err = pg_run(s, &intent_statement, &a, &r, e);
 	if (!err)
 		mark(r, calls, n, may_dial);

@@ -52,7 +52,7 @@ int main(int argc, char **argv)
 	for (start = t = now_us(); (n = claim_some(s, gateway, batch, refs)) > 0; t = now_us()) {
 		spent[0] += now_us() - t;
 		t = now_us();
-		TRY(store_intent(s, gateway, refs, n, may_dial, &e));
+		TRY(store_intent(s, gateway, refs, NULL, n, may_dial, &e));
 		for (size_t i = 0; i < n; i++)
 			if (!may_dial[i])
 				die("an intent was refused", NULL);

@@ -42,9 +42,10 @@ static struct call_ref ref(struct id id, int attempt)
 static bool intend(int64_t gateway, struct id id, int attempt)
 {
 	struct call_ref r = ref(id, attempt);
+	const char *name = "room-1";
 	bool may;
 
-	DO(store_intent(s, gateway, &r, 1, &may, &e));
+	DO(store_intent(s, gateway, &r, &name, 1, &may, &e));
 	return may;
 }
 
@@ -210,7 +211,7 @@ static void after_a_crash_what_was_claimed_waits_again_and_what_was_intended_is_
 		assert_int_equal(is_dialed ? 2 : 3, f[i].phase);
 		assert_true(is_dialed || !id_cmp(&f[i].call_id, &ringing));
 		assert_true(f[i].since_ms >= 0);
-		assert_string_equal(is_dialed ? "" : "ref-1", f[i].provider_ref ? f[i].provider_ref : "");
+		assert_string_equal(is_dialed ? "room-1" : "ref-1", f[i].provider_ref ? f[i].provider_ref : "");
 	}
 	inflight_free_all(f, n);
 	free(lanes);

@@ -158,7 +158,7 @@ static void prepare_all(void)
 	assert_int_equal(OK, store_calls_read(s, reads, 1, &e));
 	assert_int_equal(OK, store_claim(s, 1, &want, 1, 1000, &f, &n, &e));
 	inflight_free_all(f, n);
-	assert_int_equal(OK, store_intent(s, 1, &r, 1, &may, &e));
+	assert_int_equal(OK, store_intent(s, 1, &r, NULL, 1, &may, &e));
 	assert_int_equal(OK, store_unclaim(s, 1, &r, 1, &e));
 	assert_int_equal(OK, store_progress(s, &p, 1, &e));
 	assert_int_equal(OK, store_finish(s, &end, 1, &e));
@@ -197,8 +197,9 @@ static void check_dispatch(void)
 	     SAME("'00000000-0000-0000-0000-000000000000'::uuid", "50") ", " SAME("4", "50") ", 30000", ids("org_id", 1, 50));
 	check_plan("claim", args, 200 * 60, NULL);
 	sql("update call_inflight set phase = 0 where call_id in (select call_id from n where i <= 200)");
-	ARGS("1, %s, %s, " SAME("1::int2", "200"), ids("org_id", 1, 200), ids("call_id", 1, 200));
+	ARGS("1, %s, %s, " SAME("1::int2", "200") ", " SAME("'room'::text", "200"), ids("org_id", 1, 200), ids("call_id", 1, 200));
 	check_plan("intent", args, 200 * 40, NULL);
+	ARGS("1, %s, %s, " SAME("1::int2", "200"), ids("org_id", 1, 200), ids("call_id", 1, 200));
 	check_plan("unclaim", args, 200 * 40, NULL);
 	sql("update call_inflight set phase = 1 where call_id in (select call_id from n where i <= 200)");
 	ARGS("%s, %s, " SAME("1::int2", "200") ", " SAME("true", "200") ", " SAME("true", "200") ", " SAME("false", "200") ", "

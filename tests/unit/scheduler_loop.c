@@ -15,6 +15,7 @@
 #include "callgate/clock.h"
 #include "callgate/log.h"
 #include "callgate/mem.h"
+#include "callgate/text.h"
 #include "callgate/scheduler.h"
 #include "callgate/store_dispatch.h"
 
@@ -31,6 +32,7 @@ struct row {
 	int64_t             due_ms, left_ms;
 	const char         *driver;
 	struct call_outcome outcome;
+	char                ref[32];        /* as the intent has it */
 };
 
 enum step { CLAIM, INTENT, PROGRESS, FINISH, RENEW, STEPS };
@@ -250,8 +252,8 @@ enum err store_claim(struct store *s, int64_t id, const struct claim_want *want,
 	return err_set(e, err, "as asked");
 }
 
-enum err store_intent(struct store *s, int64_t id, const struct call_ref *calls, size_t n, bool *may_dial,
-                      struct errinfo *e)
+enum err store_intent(struct store *s, int64_t id, const struct call_ref *calls, const char *const *refs, size_t n,
+                      bool *may_dial, struct errinfo *e)
 {
 	bool done;
 	enum err err;
@@ -265,6 +267,8 @@ enum err store_intent(struct store *s, int64_t id, const struct call_ref *calls,
 		may_dial[i] = done && r && r->gateway == id && r->phase == 0;
 		if (may_dial[i])
 			r->phase = 1;
+		if (may_dial[i] && refs[i])
+			str_copy(r->ref, sizeof r->ref, refs[i]);
 	}
 	unlock();
 	return err ? err_set(e, err, "as asked") : OK;
@@ -434,6 +438,8 @@ static void say(const struct dial_request *rq, enum provider_event_kind kind, en
 	struct provider_event ev = { .kind = kind, .call_id = rq->call_id, .org_id = rq->org_id, .attempt = rq->attempt,
 	                             .retry_ms = 20, .outcome = { .reason = reason } };
 
+	if (kind == PROVIDER_READY)
+		str_copy(ev.ref, sizeof ev.ref, "room-1");
 	carrier.on_event(carrier.arg, &ev);
 }
 
@@ -455,6 +461,8 @@ static enum err fake_dial(struct provider *p, const struct dial_request *rq, str
 	lock();
 	r = find(&ref);
 	carrier.intended_first &= r && r->phase == 1;
+	if (r && rq->provider_ref)      /* what was prepared is what is dialed, and stands with the intent */
+		carrier.intended_first &= str_eq(rq->provider_ref, r->ref);
 	unlock();
 	carrier.dials++;
 	carrier.dialed_attempt = rq->attempt;
@@ -608,6 +616,7 @@ static void a_driver_that_prepares_is_ready_before_the_intent(void **state)
 	start();
 	until(r, ENDED);
 	assert_int_equal(carrier.prepares, 1);
+	assert_string_equal(base.rows[0].ref, "room-1");
 	assert_int_equal(carrier.dials, 1);
 	assert_true(carrier.intended_first);
 }
