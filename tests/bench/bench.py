@@ -332,10 +332,11 @@ def part_idle(b):
     runs = {(kind, idle): [] for kind in ("GET", "POST") for idle in (0, count)}
     with Gateway(b.database, IDLE_TIMEOUT_S=600) as gateway:
         before = gateway.memory()
-        for _ in range(ROUNDS):
-            for idle in (0, count):
+        for turn in range(ROUNDS):
+            for idle in (0, count) if turn % 2 == 0 else (count, 0):
                 sockets = open_idle(gateway, idle)
-                with_idle = gateway.memory()
+                if idle:
+                    with_idle = gateway.memory()
                 runs["GET", idle].append(wrk(gateway, "get.lua", 16, b.seconds, BENCH_PREFIX=b.database.id_prefix, BENCH_CALLS=calls))
                 runs["POST", idle].append(wrk(gateway, "post.lua", 16, b.seconds))
                 for s in sockets:

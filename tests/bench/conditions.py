@@ -36,7 +36,7 @@ def counters(database):
     timed, requested, buffers = database.sql(
         "select checkpoints_timed, checkpoints_req, buffers_checkpoint from pg_stat_bgwriter")[0]
     return dict(checkpoints_timed=timed, checkpoints_requested=requested, checkpoint_buffers=buffers,
-                wal_bytes=int(database.wal()))
+                wal_bytes=database.wal())
 
 
 def gather(database):

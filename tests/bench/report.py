@@ -52,3 +52,20 @@ def answers_not_200(results, path=""):
     for key, value in results.items():
         found += answers_not_200(value, f"{path}.{key}")
     return found
+
+
+def print_markdown(document):
+    """For docs/performance.md: `report.py build/bench.json`."""
+    print("| what | callgate | beside | ratio | to reach | |\n|---|---|---|---|---|---|")
+    for r in document["rows"]:
+        ratio = "" if r["ratio"] is None else f"{r['ratio']:.2f}"
+        mark = {"reached": "reached", "MISSED": "**missed**"}.get(verdict(r), "")
+        cells = (r["what"].strip(), r["value"], r["beside"] or "", ratio, r["target"] or "", ", ".join(filter(None, (mark, r["note"]))))
+        print("| " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    import json
+    import sys
+    with open(sys.argv[1]) as f:
+        print_markdown(json.load(f))

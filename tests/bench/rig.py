@@ -85,7 +85,7 @@ class Database:
                 c.execute(f"drop database if exists {self.name} with (force)")
 
     def wal(self):
-        return self.one("select pg_current_wal_insert_lsn() - '0/0'::pg_lsn")
+        return int(self.one("select pg_current_wal_insert_lsn() - '0/0'::pg_lsn"))
 
 
 def environment(database_url, **settings):
