@@ -15,6 +15,7 @@
 #include "callgate/err.h"
 #include "callgate/http.h"
 #include "callgate/store_calls.h"
+#include "callgate/store_events.h"
 
 struct api;
 
@@ -37,6 +38,11 @@ struct api_hooks {
 	void  *arg;
 	void (*queued)(void *arg, const struct lane_key *lane);         /* after the commit */
 	void (*readiness)(void *arg, struct api_readiness *out);        /* quick; no SQL    */
+	/* A provider's message: whether it is genuine, and about what (provider.h, check; also
+	 * ERR_UNAVAILABLE: cannot be told yet). Quick; no SQL. */
+	enum err (*check_notice)(void *arg, const char *driver, const char *authorization, const char *body, size_t len,
+	                         struct provider_note *out, char event_id[PROVIDER_EVENT_ID_SIZE], struct errinfo *e);
+	void (*noticed)(void *arg);     /* messages were stored */
 };
 
 enum err api_start(const struct api_config *c, const struct api_hooks *hooks, struct api **out, struct errinfo *e) MUST_USE;

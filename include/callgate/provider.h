@@ -10,6 +10,7 @@
 #define CALLGATE_PROVIDER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "callgate/call.h"
@@ -62,6 +63,15 @@ struct provider_event {
 
 typedef void provider_event_fn(void *arg, const struct provider_event *ev);
 
+/* What a message is about that a provider sent of its own accord (a webhook). */
+#define PROVIDER_NOTICE_ID_SIZE 128
+struct provider_notice {
+	int64_t   org_id;
+	struct id call_id;
+	int       attempt;
+	char      event_id[PROVIDER_NOTICE_ID_SIZE];    /* the provider's own, for telling repetitions */
+};
+
 struct provider_ops {
 	const char *name;       /* trunks.driver */
 
@@ -80,6 +90,15 @@ struct provider_ops {
 	/* Asks for the end; ENDED follows, with what really happened. Of an attempt that was
 	 * prepared and never dialed nothing follows: it goes back to the queue. */
 	enum err (*hangup)(struct provider *p, const struct dial_request *rq, struct errinfo *e);
+
+	/* NULL when the provider never speaks first. Is this message really the provider's, and
+	 * about which attempt? From any thread, at once. OK; ERR_DENIED: not the provider's;
+	 * ERR_INVALID: not what it should be; ERR_NOT_FOUND: genuine, and about no call of ours. */
+	enum err (*check)(struct provider *p, const char *authorization, const char *body, size_t len,
+	                  struct provider_notice *out, struct errinfo *e);
+	/* Such a message, stored meanwhile, about an attempt that is being followed. A hint that may
+	 * come late, twice, in any order or never; what follows from it are events like any other. */
+	void (*hear)(struct provider *p, const struct dial_request *rq, const char *body, size_t len);
 
 	/* Ends the driver's threads; no event comes any more when it returns. */
 	void (*free)(struct provider *p);

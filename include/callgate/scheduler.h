@@ -41,6 +41,13 @@ enum err scheduler_start(const struct scheduler_config *c, const struct schedule
 /* Something was queued in that lane. From any thread; cheap; never blocks. */
 void scheduler_nudge(struct scheduler *s, const struct lane_key *lane);
 
+/* A message that the provider of that name sent of its own accord: is it genuine, and about
+ * what? As provider_ops.check; ERR_NOT_FOUND also when there is no such driver. */
+enum err scheduler_check_notice(struct scheduler *s, const char *driver, const char *authorization, const char *body,
+                                size_t len, struct provider_notice *out, struct errinfo *e) MUST_USE;
+/* Such messages have been stored. From any thread; cheap; never blocks. */
+void scheduler_noticed(struct scheduler *s);
+
 struct scheduler_health {
 	bool    leading;        /* holds a lease and renewed it in time                       */
 	int     shards;

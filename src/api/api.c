@@ -122,6 +122,8 @@ enum err api_start(const struct api_config *c, const struct api_hooks *hooks, st
 	err = crew_start(a, "intake", c->intake_batches, (size_t)c->queue_limit, intake_work, &a->intake, e);
 	if (!err)
 		err = crew_start(a, "reader", c->reader_batches, (size_t)c->queue_limit, reader_work, &a->reader, e);
+	if (!err)
+		err = crew_start(a, "notices", 1, (size_t)c->queue_limit, notices_work, &a->notices, e);
 	if (err) {
 		api_free(a);
 		return err;
@@ -141,6 +143,7 @@ void api_free(struct api *a)
 		return;
 	crew_free(a->intake);
 	crew_free(a->reader);
+	crew_free(a->notices);
 	free(a->database_url);
 	free(a);
 }

@@ -24,7 +24,8 @@
 #define BATCH_MAX     256
 #define TELL_EVERY_MS 1000
 
-_Static_assert(BATCH_MAX <= ADMIT_BATCH_MAX && BATCH_MAX <= READ_BATCH_MAX, "a batch must fit its statement");
+_Static_assert(BATCH_MAX <= ADMIT_BATCH_MAX && BATCH_MAX <= READ_BATCH_MAX && BATCH_MAX <= NOTES_BATCH_MAX,
+               "a batch must fit its statement");
 
 struct crew {
 	struct api   *api;

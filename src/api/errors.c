@@ -42,6 +42,10 @@ static const struct api_error_info errors[] = {
 		{ 409, "destination_busy", "A call to this toNumber is in flight; try again when it has ended." },
 	[API_BODY_TOO_LARGE] =
 		{ 413, "body_too_large", "The body is larger than this route allows." },
+	[API_NOTICE_FORGED] =
+		{ 401, "signature_invalid", "The message does not carry a valid signature of the provider." },
+	[API_NOTICE_MALFORMED] =
+		{ 400, "notice_malformed", "The message is not what the provider sends." },
 	[API_INTERNAL] =
 		{ 500, "internal_error", "Something broke on our side and the request was not carried out; "
 		  "quote the request id when you report it." },

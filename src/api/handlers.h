@@ -6,13 +6,15 @@
 #include "router.h"
 
 #define CREATE_BODY_MAX 65536
+#define NOTICE_BODY_MAX (256 * 1024)    /* LiveKit's carry the room's metadata, our variables */
 
 void calls_create(struct api *a, struct http_request *rq, const struct route_args *args);
 void calls_get(struct api *a, struct http_request *rq, const struct route_args *args);
+void notices_livekit(struct api *a, struct http_request *rq, const struct route_args *args);
 void health_live(struct api *a, struct http_request *rq, const struct route_args *args);
 void health_ready(struct api *a, struct http_request *rq, const struct route_args *args);
 
-/* Behind the first two: answer a batch of what they have queued. */
-crew_work intake_work, reader_work;
+/* Behind the first three: answer a batch of what they have queued. */
+crew_work intake_work, reader_work, notices_work;
 
 #endif

@@ -39,7 +39,7 @@ struct api {
 	bool             lock_per_org;
 	bool             access_log;
 	struct api_hooks hooks;
-	struct crew     *intake, *reader;
+	struct crew     *intake, *reader, *notices;
 	atomic_bool      quiet;         /* no new work */
 };
 

@@ -10,6 +10,7 @@
 static const struct route routes[] = {
 	{ "POST", "/v1/calls/outbound", KEY_BIT(KEY_DK), CREATE_BODY_MAX, WAY_INTAKE, calls_create },
 	{ "GET",  "/v1/calls/{id}",     ANY_KEY,         0,               WAY_READER, calls_get    },
+	{ "POST", "/v1/providers/livekit/webhook", 0, NOTICE_BODY_MAX, WAY_NOTICES, notices_livekit },
 	{ "GET",  "/healthz",           0,               0,               WAY_DIRECT, health_live  },
 	{ "GET",  "/readyz",            0,               0,               WAY_DIRECT, health_ready },
 };

@@ -13,7 +13,7 @@ struct api;
 
 /* What a handler leads to; decides what may be said when it does not answer in time, and
  * whether it goes on while the gateway shuts down. */
-enum route_way { WAY_DIRECT, WAY_INTAKE, WAY_READER };
+enum route_way { WAY_DIRECT, WAY_INTAKE, WAY_READER, WAY_NOTICES };
 
 /* What is known of a request before its handler runs. */
 struct route_args {

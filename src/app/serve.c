@@ -54,6 +54,35 @@ static void on_queued(void *arg, const struct lane_key *lane)
 		scheduler_nudge(s, lane);
 }
 
+static enum err on_check_notice(void *arg, const char *driver, const char *authorization, const char *body, size_t len,
+                                struct provider_note *out, char event_id[PROVIDER_EVENT_ID_SIZE], struct errinfo *e)
+{
+	struct serve *v = arg;
+	struct scheduler *s = atomic_load(&v->scheduler);
+	struct provider_notice notice;
+	enum err err;
+
+	if (!s)
+		return err_set(e, ERR_UNAVAILABLE, "the scheduler has not started yet");
+	err = scheduler_check_notice(s, driver, authorization, body, len, &notice, e);
+	if (err)
+		return err;
+	out->org_id = notice.org_id;
+	out->call_id = notice.call_id;
+	out->attempt = notice.attempt;
+	str_copy(event_id, PROVIDER_EVENT_ID_SIZE, notice.event_id);
+	return OK;
+}
+
+static void on_noticed(void *arg)
+{
+	struct serve *v = arg;
+	struct scheduler *s = atomic_load(&v->scheduler);
+
+	if (s)
+		scheduler_noticed(s);
+}
+
 static void on_readiness(void *arg, struct api_readiness *out)
 {
 	struct serve *v = arg;
@@ -145,7 +174,7 @@ static void raise_file_limit(int connections)
 static enum err open_doors(struct serve *v, struct errinfo *e)
 {
 	const struct config *c = &v->config;
-	const struct api_hooks hooks = { v, on_queued, on_readiness };
+	const struct api_hooks hooks = { v, on_queued, on_readiness, on_check_notice, on_noticed };
 	const struct api_config api = {
 		.database_url = c->database_url,
 		.intake_batches = c->intake_batches,

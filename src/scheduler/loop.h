@@ -20,7 +20,7 @@
 
 /* When the next of the recurring duties is due, mono ms. */
 struct duties {
-	int64_t limits, counts, lanes, promote, overdue, expire, prune;
+	int64_t limits, counts, lanes, promote, overdue, expire, prune, notices, forget;
 	int64_t notify;         /* INT64_MAX: nobody has to be told */
 };
 
@@ -48,6 +48,7 @@ struct scheduler {
 	struct inbox            inbox;
 	struct nudges           nudges;
 	atomic_bool             stopping;
+	atomic_bool             noticed;        /* providers' messages were stored */
 	atomic_bool             leading;
 	atomic_int              shards, inflight, live_gateways;
 	atomic_llong            last_tick_ms;
@@ -82,6 +83,8 @@ struct scheduler {
 void keep_lease(struct scheduler *s, int64_t now);      /* upkeep.c */
 void take_nudges(struct scheduler *s, int64_t now);
 void do_duties(struct scheduler *s, int64_t now);
+void take_notices(struct scheduler *s, int64_t now);    /* notices.c, a duty */
+void forget_notices(struct scheduler *s, int64_t now);
 void take_events(struct scheduler *s);                  /* follow.c */
 void run_timers(struct scheduler *s, int64_t now);
 void flush(struct scheduler *s);                        /* flush.c */

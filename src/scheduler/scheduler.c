@@ -40,6 +40,12 @@ void scheduler_nudge(struct scheduler *s, const struct lane_key *lane)
 		wake(s);
 }
 
+void scheduler_noticed(struct scheduler *s)
+{
+	if (!atomic_exchange(&s->noticed, true))
+		wake(s);
+}
+
 /* ── sleeping ───────────────────────────────────────────────────────────────────── */
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -58,6 +64,7 @@ static int64_t duties_due(const struct scheduler *s)
 
 	due = earlier(due, earlier(s->due.lanes, s->due.promote));
 	due = earlier(due, earlier(s->due.overdue, s->due.expire));
+	due = earlier(due, earlier(s->due.notices, s->due.forget));
 	if (s->tenants.unknown)
 		due = 0;
 	return earlier(due, s->due.notify);

@@ -471,9 +471,13 @@ void do_duties(struct scheduler *s, int64_t now)
 		{ s->due.promote, promote },
 		{ s->due.overdue, reap },
 		{ s->due.expire,  expire },
+		{ s->due.notices, take_notices },
+		{ s->due.forget,  forget_notices },
 	};
 
 	hear_others(s);
+	if (atomic_exchange(&s->noticed, false))
+		s->due.notices = now;
 	if (!lease_valid(&s->lease, now) || !db_rested(s, now))
 		return;
 	if (s->tenants.unknown) {

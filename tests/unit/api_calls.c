@@ -304,6 +304,38 @@ static void nobody_is_told_before_the_call_is_on_disk(void **state)
 	CHECK_ANSWER(create_request(GOOD_BODY), 500, "\"code\":\"outcome_unknown\",\"callId\":\"0");
 }
 
+static struct fake_request *notice(const char *signature)
+{
+	struct fake_request *f = request_new("POST", "/v1/providers/livekit/webhook", "{\"event\":\"x\"}");
+
+	return signature ? with_header(f, "Authorization", signature) : f;
+}
+
+static void a_providers_message_is_kept_before_it_is_answered(void **state)
+{
+	(void)state;
+	CHECK_ANSWER(notice("jwt"), 200, "{}");
+	assert_int_equal(world.kept, 1);
+	assert_int_equal(world.noticed, 1);
+	assert_string_equal(world.kept_event, "EV_1");
+	world.keep_notes = ERR_UNAVAILABLE;
+	CHECK_ANSWER(notice("jwt"), 503, "database_unavailable");
+	assert_int_equal(world.noticed, 1);
+}
+
+static void a_forged_message_is_refused_and_a_foreign_one_forgotten(void **state)
+{
+	(void)state;
+	CHECK_ANSWER(notice(NULL), 401, "signature_invalid");
+	world.check_notice = ERR_INVALID;
+	CHECK_ANSWER(notice("jwt"), 400, "notice_malformed");
+	world.check_notice = ERR_UNAVAILABLE;
+	CHECK_ANSWER(notice("jwt"), 503, "database_unavailable");
+	world.check_notice = ERR_NOT_FOUND;
+	CHECK_ANSWER(notice("jwt"), 200, "{}");
+	assert_int_equal(world.kept, 0);
+}
+
 static void PATH_34_a_failure_of_ours_is_500_and_leaks_nothing(void **state)
 {
 	struct fake_request *f = create_request(GOOD_BODY);
@@ -502,6 +534,8 @@ int main(void)
 		T(an_unknown_fate_is_500_with_the_id_to_look_for),
 		T(what_was_settled_before_a_failure_is_answered_as_such),
 		T(nobody_is_told_before_the_call_is_on_disk),
+		T(a_providers_message_is_kept_before_it_is_answered),
+		T(a_forged_message_is_refused_and_a_foreign_one_forgotten),
 		T(PATH_34_a_failure_of_ours_is_500_and_leaks_nothing),
 		T(what_waits_goes_to_the_database_together_and_a_lane_is_told_once),
 		T(a_poisoned_item_is_refused_alone),

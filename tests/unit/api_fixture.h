@@ -45,6 +45,11 @@ static struct {
 	/* the database */
 	enum err      (*admit)(struct admission **items, size_t n);
 	enum err      flush;            /* what store_admit_flush() returns */
+	enum err      check_notice;     /* what the provider says of a message */
+	enum err      keep_notes;       /* what store_notes_keep() returns */
+	size_t        kept;
+	int           noticed;
+	char          kept_event[PROVIDER_EVENT_ID_SIZE];
 	enum err      (*read)(struct call_read **items, size_t n);
 	bool            held;           /* statements wait */
 	int             statements;
@@ -169,6 +174,15 @@ enum err store_calls_read(struct store *s, struct call_read **items, size_t n, s
 	return world.read(items, n);
 }
 
+enum err store_notes_keep(struct store *s, const struct provider_note *notes, size_t n, struct errinfo *e)
+{
+	(void)s;
+	begin_statement(n);
+	world.kept += n;
+	strcpy(world.kept_event, notes[0].event_id);
+	return world.keep_notes ? err_set(e, world.keep_notes, "away") : OK;
+}
+
 /* ── fake app ───────────────────────────────────────────────────────────────────── */
 
 FIXTURE void on_queued(void *arg, const struct lane_key *lane)
@@ -184,7 +198,28 @@ FIXTURE void on_readiness(void *arg, struct api_readiness *out)
 {
 	(void)arg;
 	*out = world.readiness;
+}static enum err on_check_notice(void *arg, const char *driver, const char *authorization, const char *body, size_t len,
+                                struct provider_note *out, char event_id[PROVIDER_EVENT_ID_SIZE], struct errinfo *e)
+{
+	(void)arg;
+	(void)e;
+	assert_string_equal(driver, "livekit");
+	assert_int_equal(len, strlen(body));
+	if (!authorization)
+		return ERR_DENIED;
+	out->org_id = 1;
+	out->attempt = 1;
+	strcpy(event_id, "EV_1");
+	return world.check_notice;
 }
+
+static void on_noticed(void *arg)
+{
+	(void)arg;
+	world.noticed++;
+}
+
+
 
 FIXTURE int start_api_limited(int queue_limit)
 {
@@ -192,13 +227,15 @@ FIXTURE int start_api_limited(int queue_limit)
 		.database_url = "postgresql:///none", .intake_batches = 1, .reader_batches = 1,
 		.queue_limit = queue_limit,
 	};
-	const struct api_hooks hooks = { NULL, on_queued, on_readiness };
+	const struct api_hooks hooks = { NULL, on_queued, on_readiness, on_check_notice, on_noticed };
 	struct errinfo e;
 
 	key_new(KEY_DK, false, 7, dk_key);
 	key_new(KEY_KROS, true, 7, kros_key);
 	world.admit = NULL;
-	world.flush = OK;
+	world.flush = world.check_notice = world.keep_notes = OK;
+	world.kept = 0;
+	world.noticed = 0;
 	world.read = NULL;
 	world.held = false;
 	world.statements = world.lanes_told = 0;

@@ -100,6 +100,44 @@ static void without_a_database_it_says_what_to_set(void **state)
 	assert_string_equal(w->config.listen, "127.0.0.1:8080");
 }
 
+static void livekits_settings_belong_together(void **state)
+{
+	struct world *w = *state;
+
+	setenv("CALLGATE_DATABASE_URL", "postgresql:///callgate", 1);
+	assert_int_equal(load(w), OK);
+	assert_null(w->config.livekit_url);
+	setenv("LIVEKIT_URL", "wss://livekit.example.org", 1);
+	setenv("LIVEKIT_API_SECRET", "hush", 1);
+	assert_int_equal(load(w), ERR_INVALID);
+	assert_told(w, "not set: LIVEKIT_API_KEY\n");
+	assert_null(strstr(w->mistakes.data, "hush"));
+	setenv("LIVEKIT_API_KEY", "key", 1);
+	assert_int_equal(load(w), OK);
+	assert_string_equal(w->config.livekit_api_secret, "hush");
+	setenv("LIVEKIT_CA_FILE", "/nonexistent/ca.pem", 1);
+	setenv("LIVEKIT_URL", "https://user:hush@livekit.example.org", 1);
+	assert_int_equal(load(w), ERR_INVALID);
+	assert_told(w, "LIVEKIT_URL: must be a URL");
+	assert_told(w, "LIVEKIT_CA_FILE: /nonexistent/ca.pem");
+}
+
+static void a_secret_may_be_asked_for_by_a_name_that_others_give(void **state)
+{
+	struct world *w = *state;
+	char *secret;
+
+	setenv("LIVEKIT_A", "one", 1);
+	use_file(w, "LIVEKIT_B=two\n");
+	secret = config_secret("LIVEKIT_A");
+	assert_string_equal(secret, "one");
+	free(secret);
+	secret = config_secret("LIVEKIT_B");
+	assert_string_equal(secret, "two");
+	free(secret);
+	assert_null(config_secret("LIVEKIT_C"));
+}
+
 static void database_url_serves_when_ours_is_not_set(void **state)
 {
 	struct world *w = *state;
@@ -148,7 +186,7 @@ static void names_that_others_set_are_no_mistakes(void **state)
 {
 	static const char *const names[] = {
 		"CALLGATE_URL", "CALLGATE_KEY", "CALLGATE_PROJECT_ID", "CALLGATE_FROM_NUMBER",
-		"CALLGATE_TEST_DATABASE_URL", "CALLGATE_SERVICE_HOST", "CALLGATE_PORT_8080_TCP", "LIVEKIT_URL",
+		"CALLGATE_TEST_DATABASE_URL", "CALLGATE_SERVICE_HOST", "CALLGATE_PORT_8080_TCP", "LIVEKIT_TRUNK_PASSWORD",
 	};
 	struct world *w = *state;
 
@@ -290,6 +328,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_database_is_all_that_must_be_said),
 		TEST(without_a_database_it_says_what_to_set),
+		TEST(livekits_settings_belong_together),
+		TEST(a_secret_may_be_asked_for_by_a_name_that_others_give),
 		TEST(database_url_serves_when_ours_is_not_set),
 		TEST(all_mistakes_are_told_together),
 		TEST(a_misspelt_name_is_a_mistake),

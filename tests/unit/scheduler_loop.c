@@ -18,6 +18,7 @@
 #include "callgate/text.h"
 #include "callgate/scheduler.h"
 #include "callgate/store_dispatch.h"
+#include "callgate/store_events.h"
 
 /* ── the database ───────────────────────────────────────────────────────────────── */
 
@@ -395,6 +396,26 @@ enum err store_overdue(struct store *s, int64_t id, int max, struct overdue **ou
 	return OK;
 }
 
+enum err store_notes_take(struct store *s, int64_t id, int max, struct taken_note **out, size_t *n, struct errinfo *e)
+{
+	(void)s, (void)id, (void)max, (void)e;
+	*out = NULL;
+	*n = 0;
+	return OK;
+}
+
+void taken_notes_free(struct taken_note *notes, size_t n)
+{
+	(void)notes, (void)n;
+}
+
+enum err store_notes_prune(struct store *s, int seconds, int max, int *gone, struct errinfo *e)
+{
+	(void)s, (void)seconds, (void)max, (void)e;
+	*gone = 0;
+	return OK;
+}
+
 enum err store_notify_queued(struct store *s, struct errinfo *e)
 {
 	(void)s, (void)e;
@@ -496,8 +517,8 @@ static void fake_free(struct provider *p)
 	(void)p;
 }
 
-static const struct provider_ops plain_ops = { "plain", NULL, fake_dial, fake_lookup, fake_hangup, fake_free };
-static const struct provider_ops careful_ops = { "careful", fake_prepare, fake_dial, fake_lookup, fake_hangup, fake_free };
+static const struct provider_ops plain_ops = { "plain", NULL, fake_dial, fake_lookup, fake_hangup, NULL, NULL, fake_free };
+static const struct provider_ops careful_ops = { "careful", fake_prepare, fake_dial, fake_lookup, fake_hangup, NULL, NULL, fake_free };
 
 static enum err make(void *arg, provider_event_fn *on_event, void *event_arg, struct provider **out, struct errinfo *e)
 {
