@@ -27,6 +27,9 @@ struct config {
 	double         simulator_speed;
 	char          *simulator_ledger;        /* or NULL */
 	bool           simulator_instant;
+	char          *livekit_url, *livekit_api_key, *livekit_api_secret;      /* all or none; the last is secret */
+	char          *livekit_ca_file;         /* or NULL */
+	int            livekit_poll_ms;
 };
 
 /* Fills *out, or ERR_INVALID with every mistake in `mistakes`, a line each; *out then holds
@@ -34,6 +37,9 @@ struct config {
  * `health` can go on. config_done() in both cases. No secret is ever in `mistakes`. */
 enum err config_load(struct config *out, struct buf *mistakes) MUST_USE;
 void     config_done(struct config *c);
+/* A secret whose name something else gives (a trunk's settings): from NAME, or the file that
+ * NAME_FILE names, as above; malloc'ed, NULL if there is none. */
+char    *config_secret(const char *name);
 /* The table of all settings with their defaults, for `callgate serve --help`. */
 void     config_help(FILE *to);
 

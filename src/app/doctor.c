@@ -42,6 +42,15 @@ static void examine_ledger(struct checkup *c, const char *path)
 		on_found(c, FINDING_FAIL, "simulator", "CALLGATE_SIMULATOR_LEDGER cannot be written to");
 }
 
+static void examine_livekit(struct checkup *c, const struct config *config)
+{
+	if (config->livekit_url)
+		on_found(c, FINDING_OK, "livekit", config->livekit_url);
+	else
+		on_found(c, FINDING_OK, "livekit", "LIVEKIT_URL is not set: calls over a trunk with driver livekit end as"
+		         " 'configuration', unless the trunk's config names a LiveKit project of its own");
+}
+
 static void examine_database(struct checkup *c, const char *url)
 {
 	CLEANUP(store_freep) struct store *s = store_new(url, "callgate doctor");
@@ -64,6 +73,7 @@ static int run(const struct command *self, int argc, char **argv)
 	examine_settings(&c, &config);
 	log_setup(LOG_LEVEL_ERROR, false);
 	examine_ledger(&c, config.simulator_ledger);
+	examine_livekit(&c, &config);
 	if (config.database_url)
 		examine_database(&c, config.database_url);
 	printf("%d ok, %d to look at, %d failed\n", c.counts[FINDING_OK], c.counts[FINDING_WARN], c.counts[FINDING_FAIL]);

@@ -1,10 +1,11 @@
 /* A driver more is a row more here, and a folder's file in src/provider. */
 #include "drivers.h"
 
+#include "callgate/livekit.h"
 #include "callgate/mem.h"
 #include "command.h"
 
-const char *const driver_names[] = { "simulator" };
+const char *const driver_names[] = { "simulator", "livekit" };
 const size_t driver_count = ARRAY_LEN(driver_names);
 
 static enum err make_simulator(void *arg, provider_event_fn *on_event, void *event_arg, struct provider **out,
@@ -20,8 +21,36 @@ static enum err make_simulator(void *arg, provider_event_fn *on_event, void *eve
 	return simulator_new(&simulator, on_event, event_arg, out, e);
 }
 
+/* A trunk names its secrets; they are where the settings are. */
+static char *find_secret(void *arg, const char *name)
+{
+	(void)arg;
+	return config_secret(name);
+}
+
+/* Made whether it is configured or not: a trunk may have a LiveKit project of its own, and
+ * where there is none, its calls end with words that say so. */
+static enum err make_livekit(void *arg, provider_event_fn *on_event, void *event_arg, struct provider **out,
+                             struct errinfo *e)
+{
+	const struct config *c = arg;
+	struct livekit_config livekit = {
+		.url = c->livekit_url,
+		.api_key = c->livekit_api_key,
+		.api_secret = c->livekit_api_secret,
+		.ca_file = c->livekit_ca_file,
+		.max_calls = c->max_inflight,
+		.pace = { .first_poll_ms = c->livekit_poll_ms / 5, .ring_poll_ms = c->livekit_poll_ms / 2,
+		          .talk_poll_ms = c->livekit_poll_ms },
+		.secret = find_secret,
+	};
+
+	return livekit_new(&livekit, on_event, event_arg, out, e);
+}
+
 static enum err (*const makers[])(void *, provider_event_fn *, void *, struct provider **, struct errinfo *) = {
 	make_simulator,
+	make_livekit,
 };
 _Static_assert(ARRAY_LEN(makers) == ARRAY_LEN(driver_names) && ARRAY_LEN(makers) <= DRIVERS_MAX,
                "every driver has a name and a maker");

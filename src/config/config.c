@@ -18,7 +18,7 @@
 
 extern char **environ;
 
-enum option_type { OPT_INT, OPT_REAL, OPT_BOOL, OPT_TEXT, OPT_LISTEN, OPT_LEVEL, OPT_FORMAT, OPT_SECRET };
+enum option_type { OPT_INT, OPT_REAL, OPT_BOOL, OPT_TEXT, OPT_LISTEN, OPT_LEVEL, OPT_FORMAT, OPT_URL, OPT_SECRET };
 
 struct option {
 	const char      *name;
@@ -83,6 +83,17 @@ static const struct option options[] = {
 	  "file that gets one line for every simulated dial" },
 	{ "CALLGATE_SIMULATOR_INSTANT", OPT_BOOL, AT(simulator_instant), 0, 0, "false",
 	  "simulated calls end at once; for measuring" },
+
+	{ "LIVEKIT_URL", OPT_URL, AT(livekit_url), 0, 0, NULL,
+	  "LiveKit's server API for trunks that name no project of their own, like https://livekit.example.org" },
+	{ "LIVEKIT_API_KEY", OPT_TEXT, AT(livekit_api_key), 0, 0, NULL,
+	  "the key there" },
+	{ "LIVEKIT_API_SECRET", OPT_SECRET, AT(livekit_api_secret), 0, 0, NULL,
+	  "its secret" },
+	{ "LIVEKIT_CA_FILE", OPT_TEXT, AT(livekit_ca_file), 0, 0, NULL,
+	  "PEM file of the authorities to trust for LiveKit, instead of the system's" },
+	{ "CALLGATE_LIVEKIT_POLL_MS", OPT_INT, AT(livekit_poll_ms), 50, 600000, "7000",
+	  "between looks whether an answered call is over; half of it whether a dialed one rings" },
 };
 
 /* Names with our prefix that are not ours to read, but no typing errors either: what
@@ -140,6 +151,17 @@ static bool listen_ok(const char *s)
 	return memchr(s, ':', (size_t)(colon - s)) == NULL;
 }
 
+/* Without user and password: those would end up in logs. */
+static bool url_ok(const char *s)
+{
+	static const char *const schemes[] = { "https://", "http://", "wss://", "ws://" };
+
+	for (size_t i = 0; i < ARRAY_LEN(schemes); i++)
+		if (str_has_prefix(s, schemes[i]))
+			return s[strlen(schemes[i])] != '\0' && strpbrk(s, "@?# ") == NULL;
+	return false;
+}
+
 static void set_text(char **to, const char *value)
 {
 	free(*to);
@@ -172,6 +194,11 @@ static const char *option_set(const struct option *o, const char *value, struct 
 	case OPT_LISTEN:
 		if (!listen_ok(value))
 			return "an address and a port, like 127.0.0.1:8080 or [::]:8080";
+		set_text(at, value);
+		return NULL;
+	case OPT_URL:
+		if (!url_ok(value))
+			return "a URL like https://livekit.example.org or ws://127.0.0.1:7880";
 		set_text(at, value);
 		return NULL;
 	case OPT_TEXT:
@@ -272,6 +299,21 @@ static void database_url_find(const struct pairs *file, struct config *c, struct
 		        "like postgresql://user@host/callgate\n");
 }
 
+static void livekit_find(const struct pairs *file, struct config *c, struct buf *mistakes)
+{
+	bool told = false;
+	int given;
+
+	c->livekit_api_secret = secret_find(file, "LIVEKIT_API_SECRET", mistakes, &told);
+	given = (c->livekit_url != NULL) + (c->livekit_api_key != NULL) + (c->livekit_api_secret != NULL);
+	if (given != 0 && given != 3 && !told)
+		buf_printf(mistakes, "LIVEKIT_URL, LIVEKIT_API_KEY and LIVEKIT_API_SECRET belong together; not set:%s%s%s\n",
+		           c->livekit_url ? "" : " LIVEKIT_URL", c->livekit_api_key ? "" : " LIVEKIT_API_KEY",
+		           c->livekit_api_secret ? "" : " LIVEKIT_API_SECRET");
+	if (c->livekit_ca_file && access(c->livekit_ca_file, R_OK) != 0)
+		buf_printf(mistakes, "LIVEKIT_CA_FILE: %s: %s\n", c->livekit_ca_file, strerror(errno));
+}
+
 static bool name_matches(const char *pattern, const char *name, size_t n)
 {
 	size_t p = strlen(pattern);
@@ -336,17 +378,40 @@ enum err config_load(struct config *out, struct buf *mistakes)
 			tell_wrong(mistakes, o, value, wanted);
 	}
 	database_url_find(&file, out, mistakes);
+	livekit_find(&file, out, mistakes);
 	return mistakes->len == before && !mistakes->over ? OK : ERR_INVALID;
+}
+
+static void forget(char *secret)
+{
+	if (secret)
+		explicit_bzero(secret, strlen(secret));
+	free(secret);
 }
 
 void config_done(struct config *c)
 {
-	if (c->database_url)
-		explicit_bzero(c->database_url, strlen(c->database_url));
-	free(c->database_url);
+	forget(c->database_url);
+	forget(c->livekit_api_secret);
 	free(c->listen);
 	free(c->simulator_ledger);
+	free(c->livekit_url);
+	free(c->livekit_api_key);
+	free(c->livekit_ca_file);
 	*c = (struct config){ 0 };
+}
+
+char *config_secret(const char *name)
+{
+	CLEANUP(pairs_done) struct pairs file = { 0 };
+	CLEANUP(buf_done) struct buf mistakes;
+	const char *path = from_environment("CALLGATE_ENV_FILE");
+	bool told = false;
+
+	buf_init(&mistakes, 4096);
+	if (path)
+		pairs_read(&file, path, &mistakes);
+	return secret_find(&file, name, &mistakes, &told);
 }
 
 void config_help(FILE *to)
