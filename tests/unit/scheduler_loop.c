@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -446,7 +447,7 @@ static struct {
 	struct provider           base;
 	provider_event_fn        *on_event;
 	void                     *arg;
-	int                       prepares, dials, lookups, hangups;
+	atomic_int                prepares, dials, lookups, hangups;  /* read while the loop still runs */
 	int                       dialed_attempt;
 	enum err                  dial_result;
 	bool                      silent;       /* neither ready nor any word after the dial */
