@@ -601,3 +601,24 @@ def test_bad_clients_in_numbers_do_not_delay_a_good_one(house, tenant, raw):
     assert time.monotonic() - began < 10
     # and a half that is completed at last is a request as any other
     assert halves[0].send(text[len(text) // 2:]).answer().status == 200
+
+
+def test_a_full_queue_is_503_with_retry_after_and_nothing_is_done(gateways, world):
+    gateway = gateways(CALLGATE_QUEUE_LIMIT=2)
+    tenant = world.tenant(trunk={"enabled": False})
+    tenant.at(gateway).call()
+    with psycopg2.connect(world.db.url) as lock:
+        lock.cursor().execute("lock table destination_locks in exclusive mode")
+        sockets = [gateway.client().raw().send(request(tenant, tenant.body())) for _ in range(30)]
+        until("a connection waits for the lock", lambda: world.db.value(
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"))
+        assert gateway.client().get("/healthz").status == 200
+    lock.close()
+    answers = [one.answer() for one in sockets]
+    refused = [answer for answer in answers if answer.status != 200]
+    assert refused and all(answer.status == 503 and answer.json["code"] == "overloaded" and int(answer.headers["retry-after"]) >= 1
+                           for answer in refused)
+    assert calls_of(tenant) == 1 + len(answers) - len(refused)
+    for one in sockets:
+        one.close()
+    assert tenant.at(gateway).post().status == 200

@@ -371,6 +371,13 @@ def test_PATH_29_the_409_does_not_depend_on_who_calls_from_where(house, queued, 
     refused(answer, 409, "destination_busy")
 
 
+def test_PATH_29_a_setting_narrows_the_lock_to_the_organization(gateways, world):
+    gateway = gateways(CALLGATE_LOCK_PER_ORG="true")
+    one, other = world.tenant(trunk={"enabled": False}), world.tenant(trunk={"enabled": False})
+    to = destination()
+    assert [who.at(gateway).post(to).status for who in (one, one, other, other)] == [200, 409, 200, 409]
+
+
 def test_PATH_30_after_completion_the_destination_is_free_again(caller):
     to = destination(110)
     assert caller.end(caller.call(to))["state"] == "completed"

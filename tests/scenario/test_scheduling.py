@@ -177,8 +177,7 @@ def test_organizations_share_a_gateway_by_weight(gateways, world, weights):
 
 
 @pytest.mark.parametrize("weight", [1, 3])
-@pytest.mark.parametrize("narrow", [{"max_concurrent": 3}, {"max_concurrent": 4}, {"cps_milli": 100_000, "burst": 1}],
-                         ids=["three-lines", "four-lines", "pace"])
+@pytest.mark.parametrize("narrow", [{"max_concurrent": 3}, {"cps_milli": 100_000, "burst": 1}], ids=["lines", "pace"])
 def test_projects_share_a_narrow_trunk_by_weight(gateways, world, weight, narrow):
     gateway = gateways(CALLGATE_SIMULATOR_SPEED=500)
     tenant = world.tenant(trunk={"enabled": False, **narrow})
@@ -519,7 +518,8 @@ def test_an_admission_whose_connection_breaks_is_healed_and_made_once(gateways, 
     gateway = gateways()
     tenant = world.tenant(trunk={"enabled": False})
     caller = tenant.at(gateway)
-    caller.call()                       # the statement is prepared: a loss before that is a plain 503
+    # Every connection has its statement prepared: one that breaks before that is a plain 503.
+    warm = len(post([caller] * 100, life=None, threads=16))
     with psycopg2.connect(world.db.url) as lock, concurrent.futures.ThreadPoolExecutor(8) as pool:
         lock.cursor().execute("lock table destination_locks in exclusive mode")
         waiting = [pool.submit(caller.post) for _ in range(8)]
@@ -531,7 +531,7 @@ def test_an_admission_whose_connection_breaks_is_healed_and_made_once(gateways, 
         statuses = [one.result(20).status for one in waiting]
     lock.close()
     assert statuses == [200] * 8
-    assert world.db.value("select count(*) from calls") == 9
+    assert world.db.value("select count(*) from calls") == warm + 8
 
 
 @pytest.mark.tsan
