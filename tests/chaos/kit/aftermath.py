@@ -14,7 +14,7 @@ REASONS = ("none callee_hangup agent_hangup max_duration voicemail busy no_answe
            "carrier_unavailable carrier_limit carrier_blocked insufficient_credits suppressed canceled "
            "queue_expired provider_error configuration outcome_unknown overdue").split()
 SLACK_S = 4             # a takeover, the reaper's rhythm, a server that has just come back
-RETRY = 32              # the kind of event
+RETRY, UNCERTAIN = 32, 33       # kinds of events
 
 # What a database that goes away makes a gateway say at the level of errors.
 DATABASE_AWAY = {"api.batch_failed"}
@@ -86,12 +86,17 @@ def check_dials(rig):
         to, attempts = calls[call_id][:2]
         assert attempt <= attempts, f"{call_id} ended with attempt {attempts}, and {attempt} was dialed"
         assert attempt == attempts or (call_id, attempt) in retried, f"{call_id} was dialed again without a reason"
-    for call_id, (to, attempts, _, reason, answered) in calls.items():
+    # An attempt to …0108 that was never confirmed is found by the simulator whenever it is asked
+    # by another gateway, also when the first one fell asleep between intent and dial: it has
+    # no memory that could tell. Only there, a call may have been followed and never dialed.
+    asked = {call_id for call_id, in rig.database.rows("select call_id::text from call_events where kind = %s", UNCERTAIN)}
+    for call_id, (to, attempts, _, reason, _) in calls.items():
         dialed = (call_id, attempts) in dials
         if REASONS[reason] in ("provider_error", "queue_expired", "configuration"):
             assert not dialed, f"{call_id} was dialed, and its record says it was not: {REASONS[reason]}"
         elif REASONS[reason] not in ("outcome_unknown", "overdue"):
-            assert dialed, f"{call_id} ended as {REASONS[reason]} and was never dialed"
+            assert dialed or (to.endswith("5550108") and call_id in asked), \
+                f"{call_id} ended as {REASONS[reason]} and was never dialed"
     return len(dials)
 
 

@@ -9,6 +9,8 @@ statement it runs, so a rule can pick its moment:
             is left to chance
     reply   the server has committed and answered; nothing of the answer arrives
     half    the answer arrives, but not the word that the server is done
+    whole   the answer arrives, and the connection is lost behind it; meanwhile() says what
+            else happens in between
 """
 import collections
 import contextlib
@@ -90,6 +92,7 @@ class Proxy:
         self.rule = lambda statement: None
         self.cuts = collections.Counter()
         self.late_s, self.late_done = 0.05, 0
+        self.meanwhile = lambda send: send()
         self.closing = False
         path = str(folder / ".s.PGSQL.5432")
         with contextlib.suppress(FileNotFoundError):
@@ -177,3 +180,5 @@ class Proxy:
             answer += data
         if mode == "half":
             client.sendall(answer[:end])
+        if mode == "whole":
+            self.meanwhile(lambda: client.sendall(answer))

@@ -172,15 +172,7 @@ class Rig:
 
     def cut(self, n, dice, share, modes):
         choose = random.Random(dice)
-
-        def rule(statement):
-            if choose.random() >= share:
-                return None
-            mode = choose.choice(modes)
-            # An admission that arrives late is a matter of its own: test_lost_answers.py.
-            return "after" if (mode, statement) == ("late", "admit") else mode
-
-        self.proxies[n].rule = rule
+        self.proxies[n].rule = lambda statement: choose.choice(modes) if choose.random() < share else None
 
     def calm(self, n):
         self.proxies[n].calm()
