@@ -48,6 +48,7 @@ struct admission {
 	/* out */
 	enum admit_outcome outcome;
 	struct lane_key    lane;        /* when accepted                              */
+	unsigned           session;     /* the store's own: on which connection       */
 };
 
 #define ADMIT_BATCH_MAX 256

@@ -22,8 +22,12 @@
 #include "pg.h"
 
 /* Not an outcome: the item was behind others on an account that could not cover them all
- * at once; once those are settled it is decided by a statement of its own. */
+ * at once. Once those are settled, the next round decides it: there, busy destinations are
+ * looked at before the money is counted, so that what will be refused as busy does not
+ * keep others from it ($11; a probe that the first round spares itself). Holds of one size
+ * need two rounds, three at most; if it takes many more, somebody else is at the account. */
 #define ADMIT_AGAIN (-1)
+#define ROUNDS_MAX  12
 
 /* After a lost answer: how long to try to learn what became of the batch. */
 #define HEAL_MS 8000
@@ -66,13 +70,16 @@ static const char admit_sql[] =
 	"         case when x.refusal <> 0 then x.refusal"
 	"              when x.rate_mc = 0 then 0"
 	"              when a.free_mc <= 0 or x.hold_mc > a.free_mc then 8"
-	"              when sum(case when x.refusal = 0 and x.hold_mc <= a.free_mc then x.hold_mc end)"
+	"              when l.taken then 9"
+	"              when sum(case when x.refusal = 0 and x.hold_mc <= a.free_mc and l.taken is null then x.hold_mc end)"
 	"                   over (partition by x.org_id, x.account_id order by i.ix) > a.free_mc then -1"
 	"              else 0 end as verdict"
 	"  from unnest($5::int[], $6::uuid[], $7::text[], $8::text[], $9::text[]) with ordinality"
 	"         i(cx, call_id, dest, vars, rq, ix)"
 	"  join ctx x on x.ix = i.cx"
-	"  left join acct a on a.org_id = x.org_id and a.account_id = x.account_id),"
+	"  left join acct a on a.org_id = x.org_id and a.account_id = x.account_id"
+	"  left join lateral (select true as taken from destination_locks l"
+	"                     where $11 and l.dest = i.dest and l.scope = x.scope limit 1) l on true),"
 	" locked as ("
 	"  insert into destination_locks (dest, scope, org_id, call_id)"
 	"  select dest, scope, org_id, call_id from item where verdict = 0 order by dest, scope, ix"
@@ -96,13 +103,21 @@ static const char admit_sql[] =
 
 static const Oid admit_types[] = {
 	OID_INT8_ARRAY, OID_BYTEA_ARRAY, OID_TEXT_ARRAY, OID_TEXT_ARRAY,
-	OID_INT4_ARRAY, OID_UUID_ARRAY, OID_TEXT_ARRAY, OID_TEXT_ARRAY, OID_TEXT_ARRAY, OID_BOOL,
+	OID_INT4_ARRAY, OID_UUID_ARRAY, OID_TEXT_ARRAY, OID_TEXT_ARRAY, OID_TEXT_ARRAY, OID_BOOL, OID_BOOL,
 };
 static const struct pg_statement admit_statement = PG_STATEMENT("admit", admit_types, admit_sql);
 
 _Static_assert(ADMIT_KEY_UNKNOWN == 1 && ADMIT_PROJECT_DENIED == 3 && ADMIT_NUMBER_UNKNOWN == 4 &&
                ADMIT_POOL_DENIED == 5 && ADMIT_NUMBER_INACTIVE == 6 && ADMIT_NO_TRUNK == 7 &&
                ADMIT_NO_CREDITS == 8 && ADMIT_BUSY == 9, "the statement writes these numbers");
+
+/* What holds for a batch and everything it is cut into. */
+struct round {
+	struct store   *store;
+	struct errinfo *e;
+	bool            lock_per_org;
+	bool            probe;          /* from the second round on */
+};
 
 /* ── the batch as parameters ──────────────────────────────────────────────────── */
 
@@ -137,7 +152,7 @@ static size_t find_contexts(struct admission **items, size_t n, int *cx, const s
 	return count;
 }
 
-static void build_args(struct pg_args *a, struct admission **items, size_t n, bool lock_per_org)
+static void build_args(struct pg_args *a, struct admission **items, size_t n, const struct round *rd)
 {
 	const struct admission *first[ADMIT_BATCH_MAX];
 	int cx[ADMIT_BATCH_MAX];
@@ -152,7 +167,8 @@ static void build_args(struct pg_args *a, struct admission **items, size_t n, bo
 	PG_COLUMN(a, OID_TEXT, n, pg_put_text(a, items[i]->body_ok ? items[i]->to : ""));
 	PG_COLUMN(a, OID_TEXT, n, pg_put_text(a, items[i]->body_ok ? items[i]->variables : NULL));
 	PG_COLUMN(a, OID_TEXT, n, pg_put_text(a, items[i]->request_id));
-	pg_arg_bool(a, lock_per_org);
+	pg_arg_bool(a, rd->lock_per_org);
+	pg_arg_bool(a, rd->probe);
 }
 
 /* ── the answer ───────────────────────────────────────────────────────────────── */
@@ -168,6 +184,7 @@ static void take_answer(struct store *s, const PGresult *r, struct admission **i
 		if (!items[ix]->body_ok && outcomes[ix] != ADMIT_KEY_UNKNOWN)
 			outcomes[ix] = ADMIT_BODY_INVALID;
 		items[ix]->lane = (struct lane_key){ items[ix]->key_org, pg_get_int4(r, row, 2), pg_get_int4(r, row, 3), 1 };
+		items[ix]->session = s->session;
 		if (pg_get_bool(r, row, 4))
 			unused = items[ix];
 	}
@@ -175,20 +192,19 @@ static void take_answer(struct store *s, const PGresult *r, struct admission **i
 		keys_used_today(s, unused->key_org, unused->key_hash);
 }
 
-static enum err run_once(struct store *s, struct admission **items, size_t n, bool lock_per_org, int *outcomes,
-                         struct errinfo *e)
+static enum err run_once(const struct round *rd, struct admission **items, size_t n, int *outcomes)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
 	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	enum err err;
 
-	build_args(&a, items, n, lock_per_org);
-	err = pg_run(s, &admit_statement, &a, &r, e);
+	build_args(&a, items, n, rd);
+	err = pg_run(rd->store, &admit_statement, &a, &r, rd->e);
 	if (err)
 		return err;
 	if (PQntuples(r) != (int)n)
-		return err_set(e, ERR_INTERNAL, "admit: %d answers for %zu calls", PQntuples(r), n);
-	take_answer(s, r, items, outcomes);
+		return err_set(rd->e, ERR_INTERNAL, "admit: %d answers for %zu calls", PQntuples(r), n);
+	take_answer(rd->store, r, items, outcomes);
 	return OK;
 }
 
@@ -217,6 +233,7 @@ static enum err look_up(struct store *s, struct admission **items, size_t n, int
 		ix = pg_get_int4(r, row, 0) - 1;
 		outcomes[ix] = ADMIT_ACCEPTED;
 		items[ix]->lane = (struct lane_key){ items[ix]->key_org, pg_get_int4(r, row, 1), pg_get_int4(r, row, 2), 1 };
+		items[ix]->session = s->session;
 	}
 	return OK;
 }
@@ -240,8 +257,7 @@ static size_t pick_absent(struct admission **items, size_t n, const int *outcome
  * one's backend is gone, so what is absent now will not appear by itself, and is sent again
  * under the same ids. (Behind a pooler that backend may be out of reach: whatever is
  * refused is therefore looked up once more.) */
-static enum err heal(struct store *s, struct admission **items, size_t n, bool lock_per_org, int *outcomes,
-                     struct errinfo *e)
+static enum err heal(const struct round *rd, struct admission **items, size_t n, int *outcomes)
 {
 	struct admission *absent[ADMIT_BATCH_MAX];
 	int again[ADMIT_BATCH_MAX];
@@ -252,123 +268,155 @@ static enum err heal(struct store *s, struct admission **items, size_t n, bool l
 	for (;;) {
 		for (i = 0; i < n; i++)
 			outcomes[i] = ADMIT_AGAIN;
-		err = look_up(s, items, n, outcomes, e);
+		err = look_up(rd->store, items, n, outcomes, rd->e);
 		k = err ? 0 : pick_absent(items, n, outcomes, absent);
 		if (!err && k)
-			err = run_once(s, absent, k, lock_per_org, again, e);
+			err = run_once(rd, absent, k, again);
 		if (!err) {
 			for (i = 0, j = 0; i < n && k; i++)
 				if (outcomes[i] == ADMIT_AGAIN)
 					outcomes[i] = again[j++];
-			err = look_up(s, items, n, outcomes, e);
+			err = look_up(rd->store, items, n, outcomes, rd->e);
 		}
 		if (!err)
 			return OK;
 		if (err == ERR_INTERNAL || err == ERR_INVALID || mono_ms() >= until)
-			return err_set(e, ERR_UNCERTAIN, "the database did not say in time what became of the calls");
+			return err_set(rd->e, ERR_UNCERTAIN, "the database did not say in time what became of the calls");
 		pause_ms(50);
 	}
 }
 
 /* ── all of it ────────────────────────────────────────────────────────────────── */
 
-static enum err admit_part(struct store *s, struct admission **items, size_t n, bool lock_per_org, struct errinfo *e);
+static enum err admit_part(const struct round *rd, struct admission **items, size_t n);
 
 /* The statement failed for a reason of its own, which validation should have made
  * impossible: halve, so that only the item at fault pays for it. */
-static enum err halve(struct store *s, struct admission **items, size_t n, bool lock_per_org, struct errinfo *e)
+static enum err halve(const struct round *rd, struct admission **items, size_t n)
 {
 	enum err err;
 
 	if (n == 1) {
-		LOG_ERROR("admit.failed", LOG_ID("call", &items[0]->call_id), LOG_STR("sqlstate", s->sqlstate),
-		          LOG_STR("error", e->text));
+		LOG_ERROR("admit.failed", LOG_ID("call", &items[0]->call_id), LOG_STR("sqlstate", rd->store->sqlstate),
+		          LOG_STR("error", rd->e->text));
 		items[0]->outcome = ADMIT_FAILED;
 		return OK;
 	}
-	err = admit_part(s, items, n / 2, lock_per_org, e);
-	return err ? err : admit_part(s, items + n / 2, n - n / 2, lock_per_org, e);
+	err = admit_part(rd, items, n / 2);
+	return err ? err : admit_part(rd, items + n / 2, n - n / 2);
 }
 
-static enum err admit_part(struct store *s, struct admission **items, size_t n, bool lock_per_org, struct errinfo *e)
+/* One round. Items that have to wait for the next stay ADMIT_PENDING. */
+static enum err admit_part(const struct round *rd, struct admission **items, size_t n)
 {
-	struct admission *again[ADMIT_BATCH_MAX];
-	int outcomes[ADMIT_BATCH_MAX];
+	int outcomes[ADMIT_BATCH_MAX], tries = 0;
 	enum err err;
-	size_t i, k;
-	int tries = 0;
+	size_t i;
 
-	while ((err = run_once(s, items, n, lock_per_org, outcomes, e)) == ERR_CONFLICT && ++tries < CONFLICT_RETRIES)
+	while ((err = run_once(rd, items, n, outcomes)) == ERR_CONFLICT && ++tries < CONFLICT_RETRIES)
 		pause_ms(tries * 2);
 	if (err == ERR_UNCERTAIN)
-		err = heal(s, items, n, lock_per_org, outcomes, e);
+		err = heal(rd, items, n, outcomes);
 	if (err == ERR_INVALID || err == ERR_INTERNAL)
-		return halve(s, items, n, lock_per_org, e);
+		return halve(rd, items, n);
 	if (err == ERR_CONFLICT)
-		return err_set(e, ERR_UNAVAILABLE, "the database is too contended");
-	if (err)
-		return err;
-	for (i = 0, k = 0; i < n; i++) {
-		if (outcomes[i] == ADMIT_AGAIN)
-			again[k++] = items[i];
-		else
+		return err_set(rd->e, ERR_UNAVAILABLE, "the database is too contended");
+	for (i = 0; !err && i < n; i++)
+		if (outcomes[i] != ADMIT_AGAIN)
 			items[i]->outcome = (enum admit_outcome)outcomes[i];
-	}
-	/* The first of those left now either fits or is refused for good, so this ends. */
-	return k ? admit_part(s, again, k, lock_per_org, e) : OK;
+	return err;
+}
+
+static size_t pick_pending(struct admission **items, size_t n, struct admission **out)
+{
+	size_t i, count = 0;
+
+	for (i = 0; i < n; i++)
+		if (items[i]->outcome == ADMIT_PENDING)
+			out[count++] = items[i];
+	return count;
 }
 
 enum err store_admit(struct store *s, struct admission **items, size_t n, bool lock_per_org, struct errinfo *e)
 {
 	struct errinfo words;
+	struct round rd = { .store = s, .e = e ? e : &words, .lock_per_org = lock_per_org };
+	struct admission *pending[ADMIT_BATCH_MAX];
+	enum err err;
+	int round;
 	size_t i;
 
 	if (n > ADMIT_BATCH_MAX)
 		return err_set(e, ERR_INTERNAL, "a batch of %zu admissions", n);
 	for (i = 0; i < n; i++)
 		items[i]->outcome = ADMIT_PENDING;
-	return n ? admit_part(s, items, n, lock_per_org, e ? e : &words) : OK;
+	for (round = 0; (i = pick_pending(items, n, pending)) > 0; round++) {
+		if (round == ROUNDS_MAX)
+			return err_set(e, ERR_UNAVAILABLE, "an account is too contended");
+		rd.probe = round > 0;
+		err = admit_part(&rd, pending, i);
+		if (err)
+			return err;
+	}
+	return OK;
 }
 
 /* ── durable ──────────────────────────────────────────────────────────────────── */
 
-/* Admissions commit without waiting for the disk (run_once). A commit that waits, and has
- * something of its own to write, returns when the log is on disk up to it, and so with
- * everything before it. Whoever dials such a call has by then committed in the usual way,
- * after it in the same log: no crash can keep the dial and lose the call. */
+/* Admissions commit without waiting for the disk (see the end of admit_sql). A commit that
+ * waits, and has something of its own to write, returns when the log is on disk up to it,
+ * and so with everything before it. Whoever dials such a call has by then committed in the
+ * usual way, after it in the same log: no crash can keep the dial and lose the call. */
 static enum err flush_log(struct store *s, struct errinfo *e)
 {
 	return pg_exec(s, "select pg_logical_emit_message(true, 'callgate', '')", NULL, e);
 }
 
-/* The server may have crashed and lost what was only committed: then it is absent now. */
-static enum err recover(struct store *s, struct admission **accepted, size_t n, bool lock_per_org, struct errinfo *e)
+/* A server that crashed has ended every session. So if a call was seen and the log was
+ * flushed by one and the same, the server lived through both, and the call is on disk. */
+static bool all_seen_by(const struct store *s, struct admission **accepted, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (accepted[i]->session != s->session)
+			return false;
+	return true;
+}
+
+/* What was only committed may be lost with the server: then it is absent now, and is sent
+ * again. */
+static enum err recover(const struct round *rd, struct admission **accepted, size_t n)
 {
 	int64_t until = mono_ms() + HEAL_MS;
 	int outcomes[ADMIT_BATCH_MAX];
+	bool durable;
 	enum err err;
 	size_t i;
 
 	do {
-		pause_ms(50);
-		err = heal(s, accepted, n, lock_per_org, outcomes, e);
+		pause_ms(20);
+		err = heal(rd, accepted, n, outcomes);
 		if (!err)
-			err = flush_log(s, e);
-	} while (err && mono_ms() < until);
+			err = flush_log(rd->store, rd->e);
+		durable = !err && all_seen_by(rd->store, accepted, n);
+	} while (!durable && mono_ms() < until);
 	for (i = 0; i < n; i++)
-		accepted[i]->outcome = err || outcomes[i] == ADMIT_AGAIN ? ADMIT_PENDING : (enum admit_outcome)outcomes[i];
-	return err ? err_set(e, ERR_UNCERTAIN, "the database did not say in time that the calls are on disk") : OK;
+		accepted[i]->outcome = !durable || outcomes[i] == ADMIT_AGAIN ? ADMIT_PENDING : (enum admit_outcome)outcomes[i];
+	return durable ? OK : err_set(rd->e, ERR_UNCERTAIN, "the database did not say in time that the calls are on disk");
 }
 
 enum err store_admit_flush(struct store *s, struct admission **items, size_t n, bool lock_per_org, struct errinfo *e)
 {
+	struct errinfo words;
+	const struct round rd = { .store = s, .e = e ? e : &words, .lock_per_org = lock_per_org, .probe = true };
 	struct admission *accepted[ADMIT_BATCH_MAX];
 	size_t i, k = 0;
 
 	for (i = 0; i < n; i++)
 		if (items[i]->outcome == ADMIT_ACCEPTED)
 			accepted[k++] = items[i];
-	if (k == 0 || flush_log(s, e) == OK)
+	if (k == 0 || (flush_log(s, rd.e) == OK && all_seen_by(s, accepted, k)))
 		return OK;
-	return recover(s, accepted, k, lock_per_org, e);
+	return recover(&rd, accepted, k);
 }

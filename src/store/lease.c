@@ -121,19 +121,22 @@ static int count_bits(uint64_t v)
 	return __builtin_popcountll(v);
 }
 
-/* The lowest `n` bits that are set. */
-static uint64_t first_bits(uint64_t v, int n)
+/* `n` of the bits that are set, evenly spread: organizations are numbered one after the
+ * other, so neighbouring shards have work, or have none, together. */
+static uint64_t spread_bits(uint64_t v, int n)
 {
 	uint64_t out = 0;
+	int i, count = count_bits(v);
 
-	for (; v && n > 0; n--) {
-		out |= v & -v;
+	for (i = 0; i < count; i++) {
+		if ((i + 1) * n / count > i * n / count)
+			out |= v & -v;
 		v &= v - 1;
 	}
 	return out;
 }
 
-enum err store_shards_balance(struct store *s, int64_t gateway_id, uint64_t *owned, int *live, struct errinfo *e)
+static enum err balance_once(struct store *s, int64_t gateway_id, uint64_t *owned, int *live, struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
 	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
@@ -156,15 +159,24 @@ enum err store_shards_balance(struct store *s, int64_t gateway_id, uint64_t *own
 	}
 	share = (SHARD_COUNT + *live - 1) / (*live > 0 ? *live : 1);
 	if (count_bits(mine) > share) {
-		err = change_shards(s, &give_statement, gateway_id, first_bits(mine, count_bits(mine) - share), &changed, e);
+		err = change_shards(s, &give_statement, gateway_id, spread_bits(mine, count_bits(mine) - share), &changed, e);
 		mine &= ~changed;
 	} else if (vacant && count_bits(mine) < share) {
-		err = change_shards(s, &take_statement, gateway_id, first_bits(vacant, share - count_bits(mine)), &changed, e);
+		err = change_shards(s, &take_statement, gateway_id, spread_bits(vacant, share - count_bits(mine)), &changed, e);
 		mine |= changed;
 	}
 	if (!err)
 		*owned = mine;
 	return err;
+}
+
+/* Everything here may be said twice, and a shard that was perhaps given back must not be
+ * taken for ours: if the answer is lost, look again. */
+enum err store_shards_balance(struct store *s, int64_t gateway_id, uint64_t *owned, int *live, struct errinfo *e)
+{
+	enum err err = balance_once(s, gateway_id, owned, live, e);
+
+	return err == ERR_UNCERTAIN ? balance_once(s, gateway_id, owned, live, e) : err;
 }
 
 /* ── limits and counts ────────────────────────────────────────────────────────── */

@@ -176,6 +176,7 @@ enum err store_connect(struct store *s, struct errinfo *e)
 	}
 	s->backoff_ms = 0;
 	s->retry_at_ms = 0;
+	s->session++;
 	return OK;
 }
 

@@ -41,6 +41,7 @@ struct store {
 	char    *role;
 	int64_t  clock_offset_ms;
 	int64_t  retry_at_ms;           /* mono: no new attempt to connect before */
+	unsigned session;               /* counts connections made */
 	int      backend_pid;           /* of this connection, with its start in µs to be sure of it */
 	int64_t  backend_start;
 	int      ghost_pid;             /* of one that was lost with a statement under way; 0: none */

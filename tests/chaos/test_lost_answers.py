@@ -104,7 +104,6 @@ def test_an_admission_that_arrives_late_does_not_undo_a_refusal(rig):
     assert calls == [(first,)], f"refused, and yet there is a call: {calls}"
 
 
-@pytest.mark.xfail(strict=True, reason="the flush may run on another session than the admission, after a crash between them")
 def test_a_crash_between_the_admission_and_the_flush_is_not_overlooked(rig):
     """An admission commits without the disk, and is flushed before it is answered. Here the
     gateway sleeps between the two while the server crashes and comes back: the flush is

@@ -184,7 +184,7 @@ static void check_accepting_and_reading(void)
 {
 	/* All four destinations are taken: the probes are what counts. */
 	ARGS("'{1}', array[sha256('" KEY_TEXT "')], '{p1}', '{" FROM "}', '{1,1,1,1}', %s,"
-	     " '{+447000000001,+447000000002,+447000000003,+447000000004}', '{a,b,c,d}', '{a,b,c,d}', false",
+	     " '{+447000000001,+447000000002,+447000000003,+447000000004}', '{a,b,c,d}', '{a,b,c,d}', false, true",
 	     ids("call_id", 1, 4));
 	check_plan("admit", args, 400, NULL);
 	ARGS("%s, " SAME("sha256('" KEY_TEXT "')", "200") ", %s", ids("org_id", 1000, 200), ids("call_id", 1000, 200));

@@ -48,20 +48,21 @@ class Rig:
         self.callers = self._tenants()
 
     def _tenants(self):
-        """One with room for everything, one with a slow trunk and few channels, one that is
+        """Some with room for everything, one with a slow trunk and few channels, one that is
         nearly broke, and one whose calls cost nothing."""
         def tenant(shard, **options):
-            # Far apart, or one gateway would own them all.
             self.database.execute("select setval(pg_get_serial_sequence('organizations', 'org_id'), %s)", shard)
             return world.tenant(project={"ring_timeout_s": RING_S, "max_duration_s": TALK_S,
                                          **options.pop("project", {})}, **options)
 
         world = World(self.database)
-        wide = tenant(5)
+        # A joining gateway gets every n-th shard: with as many neighbours everyone has one of them.
+        wides = [tenant(5 + n) for n in range(8)]
+        wide = wides[0]
         slow = tenant(20, trunk={"cps_milli": 40_000, "burst": 20, "max_concurrent": 40})
         broke = tenant(35, credits_mc=40_000)
         free = tenant(55, project={"rate_mc": 0})
-        self.tenants = [wide, slow, broke, free]
+        self.tenants = [*wides, slow, broke, free]
         second = wide.key(wide.user_id)
         return [*((t, t.key_text) for t in self.tenants), (wide, second), (wide, wide.key(wide.user_id, test=True))]
 
