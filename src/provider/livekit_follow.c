@@ -130,6 +130,8 @@ static void absent(struct attempt *a)
 {
 	struct call_outcome unknown = attempt_outcome(REASON_OUTCOME_UNKNOWN, a->seen ? "gone" : "never_seen", false);
 
+	LOG_DEBUG("livekit.absent", LOG_ID("call", &a->node.id), LOG_INT("attempt", a->attempt), LOG_INT("stage", a->stage),
+	          LOG_INT("seen", a->seen), LOG_INT("answered", a->answered));
 	if (may_still_join(a)) {
 		if (a->closing)
 			attempt_look_later(a);
