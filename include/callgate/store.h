@@ -24,6 +24,9 @@ struct store;
 struct store *store_new(const char *url, const char *role);
 void          store_free(struct store *s);
 
+/* Whether `url` can be understood at all. The words name no part of it: it may hold a password. */
+enum err store_url_check(const char *url, struct errinfo *e) MUST_USE;
+
 /* Connects if need be. Waits at most a few seconds. */
 enum err store_connect(struct store *s, struct errinfo *e) MUST_USE;
 bool     store_connected(const struct store *s);

@@ -313,7 +313,9 @@ static enum err admit_part(const struct round *rd, struct admission **items, siz
 	enum err err;
 	size_t i;
 
-	while ((err = run_once(rd, items, n, outcomes)) == ERR_CONFLICT && ++tries < CONFLICT_RETRIES)
+	/* Not done for certain: because of others, or of a connection that ended before. */
+	while (((err = run_once(rd, items, n, outcomes)) == ERR_CONFLICT || (err == ERR_UNAVAILABLE && tries == 0)) &&
+	       ++tries < CONFLICT_RETRIES)
 		pause_ms(tries * 2);
 	if (err == ERR_UNCERTAIN)
 		err = heal(rd, items, n, outcomes);

@@ -81,16 +81,17 @@ static const struct pg_statement bury_statement = PG_STATEMENT("gateways_bury", 
 /* One row per shard: whose it is, and how many gateways live. 64 rows: no plan to fear. */
 static const Oid look_types[] = { OID_INT8 };
 static const struct pg_statement look_statement = PG_STATEMENT("shards_look", look_types,
-	"select shard, gateway_id = $1, g.gateway_id is null, (select count(*) from gateways)::int"
-	" from shards s left join gateways g using (gateway_id) order by shard");
+	"select shard, gateway_id = $1, gateway_id is null, (select count(*) from gateways)::int from shards order by shard");
 
-/* Both are guarded by what was seen: if someone was quicker, the row does not come back. */
+/* Both are guarded by what the locked row says: if someone was quicker, it does not come
+ * back. (A test of another table would not do: the recheck of a row that changed under us
+ * takes the other side as it was.) */
 static const Oid take_types[] = { OID_INT8, OID_INT8 };
 static const struct pg_statement take_statement = PG_STATEMENT("shards_take", take_types,
 	"with me as materialized (select gateway_id from gateways where gateway_id = $1 and expires_at > clock_timestamp()"
 	"                         for key share),"
 	" mine as materialized (select s.shard from shards s"
-	"   where ($2 >> s.shard) & 1 = 1 and not exists (select from gateways g where g.gateway_id = s.gateway_id)"
+	"   where ($2 >> s.shard) & 1 = 1 and s.gateway_id is null"
 	"   order by s.shard for update skip locked)"
 	" update shards s set gateway_id = me.gateway_id, epoch = epoch + 1 from me, mine where s.shard = mine.shard"
 	" returning s.shard");

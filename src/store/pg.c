@@ -1,211 +1,61 @@
-/* A connection to PostgreSQL that mends itself, and its statements. Everything libpq
- * says is translated here into the outcomes of callgate/store.h.
+/* Statements and their answers. Everything the server says is translated here into the
+ * outcomes of callgate/store.h.
  *
  * A statement in the extended protocol commits when its Sync is handled, after its
  * CommandComplete may already have reached us. So a result counts only once the server
- * has said ReadyForQuery; whatever breaks before that is "perhaps done". */
+ * has said ReadyForQuery; whatever breaks before that is "perhaps done".
+ *
+ * The connection is non-blocking and every wait has an end: a server, or something on the
+ * way to it, may take what we send and never answer. */
 #include "pg.h"
 
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "callgate/clock.h"
-#include "callgate/log.h"
 #include "callgate/mem.h"
 #include "callgate/store_dispatch.h"
 #include "callgate/text.h"
+#include "connect.h"
 
-/* The server gives up on a statement after the first, we give up on the server after the
- * second: then it does not answer at all, and a new connection is the only way to know. */
-#define STATEMENT_TIMEOUT_S 10
-#define ANSWER_TIMEOUT_MS 15000
-#define CONNECT_TIMEOUT_S "5"
-#define BACKOFF_MIN_MS 50
-#define BACKOFF_MAX_MS 2000
-#define IDLE_READS 4            /* what an idle connection may have to say: notices, notifications */
-
-#define STRINGIFY_(x) #x
-#define STRINGIFY(x) STRINGIFY_(x)
-
-#define USUAL_TIMEOUTS "SET statement_timeout = '" STRINGIFY(STATEMENT_TIMEOUT_S) "s'; SET lock_timeout = '5s';"
-
-/* What every connection wants: no compilation of tiny queries, plans that do not flip
- * after the fifth execution, and probes of one index each: a bitmap once combined the
- * in-flight row's key with all the rows of its gateway. */
-static const char session_sql[] =
-	"SET jit = off; SET plan_cache_mode = force_generic_plan; SET enable_seqscan = off;"
-	"SET enable_bitmapscan = off;"
-	"SET timezone = 'UTC'; SET client_min_messages = warning;"
-	USUAL_TIMEOUTS
-	"SET idle_in_transaction_session_timeout = '30s';"
-	"SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, pg_backend_pid(),"
-	" (SELECT (extract(epoch FROM backend_start) * 1000000)::bigint FROM pg_stat_activity WHERE pid = pg_backend_pid())";
-
-struct store *store_new(const char *url, const char *role)
-{
-	struct store *s = xcalloc(1, sizeof *s);
-
-	s->url = xstrdup(url);
-	s->role = xstrdup(role);
-	s->answer_ms = ANSWER_TIMEOUT_MS;
-	return s;
-}
-
-static void forget_connection(struct store *s)
-{
-	PQfinish(s->pg);
-	s->pg = NULL;
-	s->n_prepared = 0;
-	s->listening = false;
-}
-
-void store_free(struct store *s)
-{
-	if (!s)
-		return;
-	forget_connection(s);
-	free(s->url);
-	free(s->role);
-	free(s);
-}
-
-bool store_connected(const struct store *s)
-{
-	return s->pg && PQstatus(s->pg) == CONNECTION_OK;
-}
-
-int64_t store_clock_offset_ms(const struct store *s)
-{
-	return s->clock_offset_ms;
-}
-
-int store_fd(const struct store *s)
-{
-	return s->pg ? PQsocket(s->pg) : -1;
-}
-
-/* libpq's message is several lines and may quote the connection string's host, never the
- * password; the first line is enough. */
-static enum err set_pg_error(struct errinfo *e, enum err err, const char *what, const char *message)
-{
-	size_t n = message ? strcspn(message, "\n") : 0;
-
-	return err_set(e, err, "%s: %.*s", what, (int)(n > 180 ? 180 : n), message ? message : "");
-}
-
-static void ignore_notice(void *arg, const PGresult *r)
-{
-	(void)arg;
-	(void)r;
-}
-
-void pg_patience(struct store *s, int seconds)
-{
-	char sql[100] = USUAL_TIMEOUTS;
-
-	s->answer_ms = seconds ? seconds * 1000 + 5000 : ANSWER_TIMEOUT_MS;
-	if (seconds)
-		snprintf(sql, sizeof sql, "SET statement_timeout = '%ds'; SET lock_timeout = 0", seconds);
-	if (store_connected(s))
-		PQclear(PQexec(s->pg, sql));
-}
-
-/* The statement that was under way when a connection broke may still be on its way to the
- * server, or waiting there for a lock: it could commit after we have looked and found
- * nothing. So the backend it belongs to is ended, and gone, before anything else is said. */
-static enum err lay_ghost(struct store *s, struct errinfo *e)
-{
-	CLEANUP(pg_clearp) PGresult *r = NULL;
-	char sql[240];
-
-	snprintf(sql, sizeof sql, "SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity WHERE pid = %d"
-	         " AND (extract(epoch FROM backend_start) * 1000000)::bigint = %lld", s->ghost_pid, (long long)s->ghost_start);
-	r = PQexec(s->pg, sql);
-	if (PQresultStatus(r) != PGRES_TUPLES_OK)
-		return set_pg_error(e, ERR_UNAVAILABLE, "ending a lost session", PQerrorMessage(s->pg));
-	if (PQntuples(r) > 0 && *PQgetvalue(r, 0, 0) == 'f')
-		return err_set(e, ERR_UNAVAILABLE, "a lost session does not end");
-	s->ghost_pid = 0;
-	return OK;
-}
-
-static enum err open_session(struct store *s, struct errinfo *e)
-{
-	CLEANUP(pg_clearp) PGresult *r = NULL;
-	int64_t before = wall_ms();
-
-	r = PQexec(s->pg, session_sql);
-	if (PQresultStatus(r) != PGRES_TUPLES_OK)
-		return set_pg_error(e, ERR_UNAVAILABLE, "database session", PQerrorMessage(s->pg));
-	s->clock_offset_ms = strtoll(PQgetvalue(r, 0, 0), NULL, 10) - (before + wall_ms()) / 2;
-	s->backend_pid = atoi(PQgetvalue(r, 0, 1));
-	s->backend_start = strtoll(PQgetvalue(r, 0, 2), NULL, 10);
-	return s->ghost_pid ? lay_ghost(s, e) : OK;
-}
-
-enum err store_connect(struct store *s, struct errinfo *e)
-{
-	/* Keys before dbname are defaults that the URL may override. */
-	const char *keys[] = { "connect_timeout", "keepalives_idle", "tcp_user_timeout", "target_session_attrs",
-	                       "fallback_application_name", "dbname", "client_encoding", NULL };
-	const char *values[] = { CONNECT_TIMEOUT_S, "15", "10000", "read-write", s->role, s->url, "UTF8", NULL };
-	enum err err;
-
-	if (store_connected(s))
-		return OK;
-	if (s->pg)
-		forget_connection(s);
-	if (mono_ms() < s->retry_at_ms)
-		return err_set(e, ERR_UNAVAILABLE, "database: waiting before the next attempt to connect");
-	s->pg = PQconnectdbParams(keys, values, 1);
-	if (!s->pg || PQstatus(s->pg) != CONNECTION_OK) {
-		err = set_pg_error(e, ERR_UNAVAILABLE, "database connection", s->pg ? PQerrorMessage(s->pg) : "");
-	} else {
-		PQsetNoticeReceiver(s->pg, ignore_notice, NULL);
-		err = open_session(s, e);
-	}
-	if (err) {
-		forget_connection(s);
-		s->backoff_ms = s->backoff_ms ? s->backoff_ms * 2 : BACKOFF_MIN_MS;
-		if (s->backoff_ms > BACKOFF_MAX_MS)
-			s->backoff_ms = BACKOFF_MAX_MS;
-		s->retry_at_ms = mono_ms() + s->backoff_ms;
-		return err;
-	}
-	s->backoff_ms = 0;
-	s->retry_at_ms = 0;
-	s->session++;
-	return OK;
-}
+#define IDLE_READS 4
 
 /* ── waiting for the answer ───────────────────────────────────────────────────── */
 
-/* False: the connection is lost, or the server has been silent for too long. */
-static bool wait_input(struct store *s, int64_t until_ms)
+/* Waits for the socket, and reads what is there. False: lost, or too late. */
+static bool wait_socket(struct store *s, short events, int64_t until_ms)
 {
-	struct pollfd p = { .fd = PQsocket(s->pg), .events = POLLIN };
-	int64_t left;
+	struct pollfd p = { .fd = PQsocket(s->pg), .events = events };
+	int64_t left = until_ms - mono_ms();
 
-	while (PQisBusy(s->pg)) {
-		left = until_ms - mono_ms();
-		if (left <= 0)
+	if (left <= 0)
+		return false;
+	return poll(&p, 1, (int)left) <= 0 || !(p.revents & ~POLLOUT) || PQconsumeInput(s->pg);
+}
+
+/* Sends all of it. The server may have to be read from before it reads on. */
+static bool send_all(struct store *s, int64_t until_ms)
+{
+	int left;
+
+	while ((left = PQflush(s->pg)) > 0)
+		if (!wait_socket(s, POLLIN | POLLOUT, until_ms))
 			return false;
-		if (poll(&p, 1, (int)left) > 0 && !PQconsumeInput(s->pg))
-			return false;
-	}
-	return true;
+	return left == 0;
 }
 
 /* Drains the answer up to ReadyForQuery. An error outweighs a result. NULL: lost. */
-static PGresult *read_answer(struct store *s)
+PGresult *pg_answer(struct store *s, int timeout_ms)
 {
-	int64_t until = mono_ms() + s->answer_ms;
+	int64_t until = mono_ms() + timeout_ms;
 	PGresult *last = NULL, *r;
 
+	if (!send_all(s, until))
+		return NULL;
 	for (;;) {
-		if (!wait_input(s, until))
+		while (PQisBusy(s->pg) && wait_socket(s, POLLIN, until))
+			;
+		if (PQisBusy(s->pg))
 			break;
 		r = PQgetResult(s->pg);
 		if (!r)
@@ -232,24 +82,26 @@ static enum err classify(struct store *s, const PGresult *r, const char *what, s
 		err = ERR_UNCERTAIN;
 	else if (str_eq(state, "40001") || str_eq(state, "40P01") || str_eq(state, "55P03") || str_eq(state, "57014"))
 		err = ERR_CONFLICT;
+	else if (str_has_prefix(state, "53") || str_eq(state, "25006"))
+		err = ERR_UNAVAILABLE;          /* no disk, no memory, no primary any more */
 	else if (str_has_prefix(state, "23"))
 		err = ERR_INVALID;
-	return set_pg_error(e, err, what, message ? message : PQresultErrorMessage(r));
+	return pg_words(e, err, what, message ? message : PQresultErrorMessage(r));
 }
 
 static enum err lost(struct store *s, const char *what, struct errinfo *e)
 {
 	s->sqlstate[0] = '\0';
-	set_pg_error(e, ERR_UNCERTAIN, what, s->pg ? PQerrorMessage(s->pg) : "connection lost");
+	pg_words(e, ERR_UNCERTAIN, what, s->pg ? PQerrorMessage(s->pg) : "connection lost");
 	s->ghost_pid = s->backend_pid;
 	s->ghost_start = s->backend_start;
-	forget_connection(s);
+	pg_forget(s);
 	return ERR_UNCERTAIN;
 }
 
 static enum err finish_answer(struct store *s, const char *what, PGresult **out, struct errinfo *e)
 {
-	CLEANUP(pg_clearp) PGresult *r = read_answer(s);
+	CLEANUP(pg_clearp) PGresult *r = pg_answer(s, s->answer_ms);
 	ExecStatusType st;
 	enum err err;
 
@@ -263,7 +115,7 @@ static enum err finish_answer(struct store *s, const char *what, PGresult **out,
 	}
 	err = classify(s, r, what, e);
 	if (err == ERR_UNCERTAIN)
-		forget_connection(s);
+		pg_forget(s);
 	return err;
 }
 
@@ -298,7 +150,7 @@ static void notice_loss(struct store *s)
 
 	for (i = 0; i < IDLE_READS && p.fd >= 0 && poll(&p, 1, 0) > 0; i++) {
 		if (!PQconsumeInput(s->pg)) {
-			forget_connection(s);
+			pg_forget(s);
 			return;
 		}
 	}
