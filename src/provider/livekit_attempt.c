@@ -87,6 +87,9 @@ static void tick(void *arg)
 	struct livekit *lk = arg;
 	struct heap_node *first;
 
+	/* One that was set before an earlier one: that one has set its successor already. */
+	if (!lk->tick_at || mono_ms() < lk->tick_at)
+		return;
 	lk->tick_at = 0;
 	while ((first = heap_first(&lk->timers)) && first->key <= mono_ms()) {
 		heap_remove(&lk->timers, first);
