@@ -6,6 +6,7 @@
                        before any gateway starts
 
 A test module says `from harness.livekit import livekit, livekit_process` and has them."""
+import itertools
 import json
 import pathlib
 import subprocess
@@ -19,7 +20,7 @@ from .wait import until
 from .world import destination
 
 KEY, SECRET = "devkey", "devsecret-devsecret-devsecret-dev1"
-TRUNK = "ST_fake"
+_trunks = itertools.count(1)
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 
 
@@ -166,8 +167,9 @@ def livekit(livekit_process):
 
 
 def trunk(**columns):
-    """Columns of a LiveKit trunk, for world.tenant(trunk=…)."""
-    return {"driver": "livekit", "provider_ref": TRUNK, **columns}
+    """Columns of a LiveKit trunk, for world.tenant(trunk=…); each is another one at LiveKit, so that
+    what one test does to its trunk is not held against the next one's."""
+    return {"driver": "livekit", "provider_ref": f"ST_fake_{next(_trunks)}", **columns}
 
 
 def named(livekit, name):

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from harness.judge import judge  # noqa: F401 (fixture)
-from harness.livekit import KEY, SECRET, livekit, livekit_process  # noqa: F401 (fixtures)
+from harness.livekit import KEY, SECRET, livekit, livekit_process, trunk  # noqa: F401 (fixtures)
 from harness.world import destination
 
+SETTINGS = {"CALLGATE_DRAIN_S": 0, "CALLGATE_LIVEKIT_POLL_MS": 500}
 WHO = {"key": KEY, "secret": SECRET}
 
 
@@ -74,3 +75,22 @@ def test_the_judge_signs_what_the_official_receiver_believes(judge):
     signed = judge("sign", **WHO, body=body)
     assert judge("receive", **WHO, body=body, authorization=signed["authorization"])["ok"]
     assert not judge("receive", **WHO, body=body + " ", authorization=signed["authorization"])["ok"]
+
+
+# ── callgate's tokens ────────────────────────────────────────────────────────────────────
+
+def test_the_official_verifier_accepts_every_token_that_callgate_makes(house, judge, livekit):
+    tenant = house.world.tenant(trunk=trunk(config=json.dumps({"waitForAgentSeconds": 5})))
+    caller = tenant.at(house.gateway)
+    livekit.rule(life={"ring": 0.1, "answer": 2, "talk": 2})
+    assert caller.end(caller.call(destination()))["state"] == "completed"
+    livekit.until_empty()
+    requests = livekit.requests()
+    assert {"CreateRoom", "ListParticipants", "CreateSIPParticipant", "GetParticipant", "DeleteRoom"} <= \
+        {one["method"] for one in requests}
+    for one in requests:
+        verdict = judge("verify", **WHO, token=one["token"])
+        assert verdict["ok"], (one["method"], verdict)
+        assert verdict["claims"].get("video", {}) == one["claims"].get("video", {})
+        assert verdict["claims"].get("sip", {}) == one["claims"].get("sip", {})
+        assert not judge("verify", key=KEY, secret=SECRET + "x", token=one["token"])["ok"]

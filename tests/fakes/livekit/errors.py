@@ -102,8 +102,8 @@ def answer_of(order, usual=None):
                 Refusal(order["code"], order.get("msg", ""), order.get("meta"))).answer()
     if kind == "html":
         status = order.get("status", 502)
-        return Answer(status, f"<html><head><title>{status}</title></head><body><h1>{status}</h1><hr>proxy</body></html>",
-                      "text/html")
+        page = f"<html><head><title>{status}</title></head><body><h1>{status}</h1><hr>proxy</body></html>"
+        return Answer(status, page, "text/html")
     if kind == "text":
         return Answer.text(order.get("status", 500), order.get("text", "what?"))
     if kind == "raw":

@@ -147,7 +147,7 @@ class House:
         if name in self.rooms:
             room = self.rooms[name]
             if request != room.request:
-                self.complain(f"CreateRoom {name}: it is there already, so what differs from the first request is ignored")
+                self.complain(f"CreateRoom {name}: it is there already; what differs is ignored")
             return room
         room = self.rooms[name] = Room(self, request)
         self.made += 1

@@ -255,13 +255,14 @@ class Phones:
         """One line of the ledger; a second one for the same attempt is what must never be."""
         rq = leg.request
         attempt = next((value for name, value in rq.get("headers", {}).items() if name.lower().startswith("x-")), "")
+        room = leg.participant.room
         entry = {"n": len(self.invites) + 1, "at": time.time(), "attempt": attempt, "headers": rq.get("headers", {}),
                  "attributes": rq.get("participant_attributes", {}), "room": rq["room_name"], "identity": leg.identity,
                  "to": rq["sip_call_to"], "from": rq.get("sip_number", ""), "trunk": rq.get("sip_trunk_id", ""),
                  "inline": rq.get("trunk"), "ringing_timeout": rq.get("ringing_timeout"),
                  "max_call_duration": rq.get("max_call_duration"), "call_id": leg.call_id,
-                 "metadata": leg.participant.room.info["metadata"],
-                 "agents": [one.info["state"] for one in leg.participant.room.participants.values() if one.kind == "AGENT"]}
+                 "metadata": room.info["metadata"],
+                 "agents": [one.info["state"] for one in room.participants.values() if one.kind == "AGENT"]}
         for other in self.invites:
             if attempt and other["attempt"] == attempt:
                 self.complain(f"attempt {attempt} is dialed a second time")

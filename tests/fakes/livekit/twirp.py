@@ -28,7 +28,8 @@ ROUTES = {
 }
 # Where a request does not say how long it may take, in seconds.
 DEFAULT_DEADLINE = {"CreateSIPParticipant": 30, "wait": 80}
-REFUSED_HEADERS = {"from", "contact", "call-id", "cseq", "max-forwards", "record-route", "reply-to", "allow", "via", "to"}
+REFUSED_HEADERS = {"from", "contact", "call-id", "cseq", "max-forwards", "record-route", "reply-to", "allow", "via",
+                   "to"}
 
 
 def no_pairs_twice(pairs):
@@ -237,16 +238,20 @@ class Twirp:
     # ── SIP ──
 
     def trunk_known(self, ref):
-        return ref in self.config["trunks"]
+        """ST_fake_…, a test's own: known as well, and like ST_fake."""
+        return ref in self.config["trunks"] or str(ref).startswith("ST_fake_")
+
+    def trunk(self, ref):
+        return self.config["trunks"].get(ref) or {**self.config["trunks"]["ST_fake"], "sip_trunk_id": ref}
 
     def GetSIPOutboundTrunk(self, rq):
         if not self.trunk_known(rq.get("sip_trunk_id")):
             raise errors.named("unknown_trunk")
-        return {"trunk": self.config["trunks"][rq["sip_trunk_id"]]}
+        return {"trunk": self.trunk(rq["sip_trunk_id"])}
 
     def ListSIPOutboundTrunk(self, rq):
-        wanted = rq.get("trunk_ids")
-        return {"items": [trunk for ref, trunk in self.config["trunks"].items() if not wanted or ref in wanted]}
+        wanted = rq.get("trunk_ids") or list(self.config["trunks"])
+        return {"items": [self.trunk(ref) for ref in wanted if self.trunk_known(ref)]}
 
     def CreateSIPOutboundTrunk(self, rq):
         self.fake.complain("CreateSIPOutboundTrunk: callgate creates no trunks")
@@ -269,7 +274,8 @@ class Twirp:
             if len(name) > 255 or len(value) > 1024:
                 complain(f"{where}: header {name} is too long")
         given = entry["headers"].get("x-twirp-timeout-ms")
-        if rq.get("wait_until_answered") and (not given or int(given) / 1000 <= phone.seconds(rq.get("ringing_timeout"))):
+        rings = phone.seconds(rq.get("ringing_timeout"))
+        if rq.get("wait_until_answered") and (not given or int(given) / 1000 <= rings):
             complain(f"{where}: X-Twirp-Timeout-Ms is {given}, the ringing timeout {rq.get('ringing_timeout')}")
         if rq.get("sip_trunk_id") and rq.get("trunk"):
             complain(f"{where}: a stored trunk and an inline one; the second is ignored")
