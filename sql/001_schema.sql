@@ -278,21 +278,21 @@ begin
   return made;
 end $$;
 
--- Drops the days that ended more than `keep_days` ago and hold no call that is not final; says how many partitions went.
--- A day is dropped under a short lock wait: if a long reader is in the way, the next hour will do.
-create function drop_partitions(keep_days int) returns int language plpgsql as $$
+-- Drops the oldest day's partition of one table that ended more than `keep_days` ago and holds no call that is not final;
+-- says whether there was one. One a transaction: dropping locks the parent against everything, and admissions lock both
+-- parents. Under a short wait: if a long reader is in the way, the next hour will do.
+create function drop_old_partition(keep_days int) returns boolean language plpgsql as $$
 declare
-  part record; day date; gone int := 0;
+  part record; day date;
 begin
   perform pg_advisory_xact_lock(hashtextextended('callgate.partitions', 0));
-  perform set_config('lock_timeout', '1s', true);
+  perform set_config('lock_timeout', '300ms', true);
   for part in
-    select c.relname, p.relname as parent from pg_inherits i join pg_class c on c.oid = i.inhrelid
-    join pg_class p on p.oid = i.inhparent
-    where i.inhparent in ('calls'::regclass, 'call_events'::regclass) order by 1
+    select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent in ('calls'::regclass, 'call_events'::regclass) order by right(c.relname, 8), 1
   loop
     day := to_date(right(part.relname, 8), 'YYYYMMDD');
-    continue when day >= current_date - keep_days;
+    exit when day >= current_date - keep_days;
     -- Whatever is still on its way stands in one of three small tables, under its id.
     continue when exists (select from call_inflight where call_id >= uuid7_floor(day::timestamp at time zone 'UTC')
                             and call_id < uuid7_floor((day + 1)::timestamp at time zone 'UTC'))
@@ -300,12 +300,10 @@ begin
                             and call_id < uuid7_floor((day + 1)::timestamp at time zone 'UTC'))
                or exists (select from call_schedule where call_id >= uuid7_floor(day::timestamp at time zone 'UTC')
                             and call_id < uuid7_floor((day + 1)::timestamp at time zone 'UTC'));
-    begin
-      execute format('drop table %I', part.relname);
-      gone := gone + 1;
-    exception when lock_not_available then
-      null;
-    end;
+    execute format('drop table %I', part.relname);
+    return true;
   end loop;
-  return gone;
+  return false;
+exception when lock_not_available or deadlock_detected then
+  return false;
 end $$;

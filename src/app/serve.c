@@ -295,9 +295,9 @@ static int serve(struct serve *v)
 		LOG_ERROR("serve.failed", LOG_STR("error", e.text));
 	else if (!sig)
 		sig = wait_signal(-1);
+	heed_second_signal();
 	if (sig)
 		LOG_INFO("serve.stopping", LOG_STR("signal", sig == SIGTERM ? "TERM" : "INT"));
-	heed_second_signal();
 	shut(v);
 	LOG_INFO("serve.stopped");
 	return exit;

@@ -33,6 +33,8 @@ static const char session_sql[] =
 	"SET timezone = 'UTC'; SET client_min_messages = warning;"
 	USUAL_TIMEOUTS
 	"SET idle_in_transaction_session_timeout = '30s';"
+	/* Accepted means kept, whatever the database's default is; a stricter one stays. */
+	"SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';"
 	"SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, pg_backend_pid(),"
 	" (SELECT (extract(epoch FROM backend_start) * 1000000)::bigint FROM pg_stat_activity WHERE pid = pg_backend_pid())";
 

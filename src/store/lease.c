@@ -71,12 +71,20 @@ enum err store_gateway_close(struct store *s, int64_t gateway_id, struct errinfo
 
 /* ── shards ───────────────────────────────────────────────────────────────────── */
 
-/* The delete waits for a claim or intent that is still under way behind the old fence;
- * what that one writes is found by the next store_adopt(), whose snapshot is newer. */
+/* The delete waits for whatever is still under way behind the old fence: a claim, an
+ * intent, shards being taken. What that has written is not in this statement's snapshot,
+ * so all that belonged to the dead is picked up by later ones: the shards by
+ * shards_release, the calls by store_adopt(). */
 static const Oid bury_types[] = { OID_INT8 };
 static const struct pg_statement bury_statement = PG_STATEMENT("gateways_bury", bury_types,
-	"with dead as (delete from gateways g where g.gateway_id <> $1 and g.expires_at < clock_timestamp() returning gateway_id)"
-	" update shards set gateway_id = null where gateway_id in (select gateway_id from dead)");
+	"delete from gateways where gateway_id <> $1 and expires_at < clock_timestamp()");
+
+/* Shards whose owner is no more. A shard that somebody took since is not what was seen. */
+static const struct pg_statement release_statement = { "shards_release",
+	"with lost as materialized (select s.shard, s.gateway_id from shards s where s.gateway_id is not null"
+	"                           and not exists (select from gateways g where g.gateway_id = s.gateway_id))"
+	" update shards s set gateway_id = null from lost where s.shard = lost.shard and s.gateway_id = lost.gateway_id",
+	0, NULL };
 
 /* One row per shard: whose it is, and how many gateways live. 64 rows: no plan to fear. */
 static const Oid look_types[] = { OID_INT8 };
@@ -140,6 +148,7 @@ static uint64_t spread_bits(uint64_t v, int n)
 static enum err balance_once(struct store *s, int64_t gateway_id, uint64_t *owned, int *live, struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
+	CLEANUP(pg_args_done) struct pg_args none = PG_ARGS;
 	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	uint64_t mine = 0, vacant = 0, changed;
 	enum err err;
@@ -147,6 +156,8 @@ static enum err balance_once(struct store *s, int64_t gateway_id, uint64_t *owne
 
 	pg_arg_int8(&a, gateway_id);
 	err = pg_run(s, &bury_statement, &a, NULL, e);
+	if (!err)
+		err = pg_run(s, &release_statement, &none, NULL, e);
 	if (!err)
 		err = pg_run(s, &look_statement, &a, &r, e);
 	if (err)

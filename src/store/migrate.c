@@ -122,31 +122,47 @@ static const struct pg_statement ensure_statement =
 
 static const Oid drop_types[] = { OID_INT4 };
 static const struct pg_statement drop_statement =
-	PG_STATEMENT("drop_partitions", drop_types, "select drop_partitions($1)");
+	PG_STATEMENT("drop_old_partition", drop_types, "select drop_old_partition($1)");
 
-static enum err run_count(struct store *s, const struct pg_statement *st, struct pg_args *a, int *count,
-                          struct errinfo *e)
+/* More than retention can ever have left behind in one go; the next hour goes on. */
+#define DROPS_MAX 500
+
+static enum err ensure_partitions(struct store *s, int *created, struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
-	enum err err = pg_run(s, st, a, &r, e);
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
+	enum err err;
 
+	pg_arg_int4(&a, PARTITION_DAYS_BACK);
+	pg_arg_int4(&a, PARTITION_DAYS_AHEAD);
+	err = pg_run(s, &ensure_statement, &a, &r, e);
 	if (!err)
-		*count = pg_get_int4(r, 0, 0);
+		*created = pg_get_int4(r, 0, 0);
+	return err;
+}
+
+static enum err drop_one(struct store *s, int retention_days, bool *gone, struct errinfo *e)
+{
+	CLEANUP(pg_clearp) PGresult *r = NULL;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
+	enum err err;
+
+	pg_arg_int4(&a, retention_days);
+	err = pg_run(s, &drop_statement, &a, &r, e);
+	*gone = !err && pg_get_bool(r, 0, 0);
 	return err;
 }
 
 enum err store_partitions_keep(struct store *s, int retention_days, int *created, int *dropped, struct errinfo *e)
 {
-	CLEANUP(pg_args_done) struct pg_args ensure = PG_ARGS;
-	CLEANUP(pg_args_done) struct pg_args drop = PG_ARGS;
+	bool gone = retention_days > 0;
 	enum err err;
 
 	*created = *dropped = 0;
-	pg_arg_int4(&ensure, PARTITION_DAYS_BACK);
-	pg_arg_int4(&ensure, PARTITION_DAYS_AHEAD);
-	err = run_count(s, &ensure_statement, &ensure, created, e);
-	if (err || retention_days == 0)
-		return err;
-	pg_arg_int4(&drop, retention_days);
-	return run_count(s, &drop_statement, &drop, dropped, e);
+	err = ensure_partitions(s, created, e);
+	while (!err && gone && *dropped < DROPS_MAX) {
+		err = drop_one(s, retention_days, &gone, e);
+		*dropped += gone;
+	}
+	return err;
 }

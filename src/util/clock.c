@@ -20,14 +20,15 @@ int64_t wall_ms(void)
 	return read_us(CLOCK_REALTIME) / 1000;
 }
 
+/* Not CLOCK_MONOTONIC, which stands still while the machine is suspended: a lease does not. */
 int64_t mono_ms(void)
 {
-	return read_us(CLOCK_MONOTONIC) / 1000;
+	return read_us(CLOCK_BOOTTIME) / 1000;
 }
 
 int64_t mono_us(void)
 {
-	return read_us(CLOCK_MONOTONIC);
+	return read_us(CLOCK_BOOTTIME);
 }
 
 /* Days since 0000-03-01 to a date of the Gregorian calendar. Years that begin in March

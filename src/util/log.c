@@ -9,6 +9,8 @@
 #include "callgate/log.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <limits.h>
 #include <string.h>
 #include <unistd.h>
@@ -272,21 +274,54 @@ bool log_enabled(enum log_level level)
 	return level >= least;
 }
 
-/* A line that cannot be written is lost: there is nowhere left to say so, and waiting
- * or repeating half a line would do more harm. */
+/* Whoever reads the log may stop to (a terminal after Ctrl-S, a log driver that hangs), and
+ * nothing here may wait for that: a line waits a moment, and while the reader is known not
+ * to read, none does. What was dropped is counted, and told when there is room again. A line
+ * is shorter than PIPE_BUF, so "writable" means that all of it fits. */
+#define PATIENCE_MS 20
+
+static pthread_mutex_t out_lock = PTHREAD_MUTEX_INITIALIZER;
+static bool congested;
+static int64_t dropped;
+
+static bool put_out(const char *text, size_t len)
+{
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+	ssize_t written;
+
+	if (poll(&p, 1, congested ? 0 : PATIENCE_MS) == 0)
+		return false;
+	do
+		written = write(STDERR_FILENO, text, len);
+	while (written < 0 && errno == EINTR);
+	return true;            /* or lost: there is nowhere left to say so */
+}
+
+static void tell_dropped(const char time[RFC3339_SIZE])
+{
+	const struct log_field fields[] = { { .name = NULL }, LOG_INT("lines", dropped) };
+	char text[256];
+	size_t len = render(text, sizeof text, as_json, time, LOG_LEVEL_WARN, "log.dropped", fields, ARRAY_LEN(fields));
+
+	if (put_out(text, len))
+		dropped = 0;
+}
+
 void log_write(enum log_level level, const char *name, const struct log_field *fields, size_t n)
 {
 	char text[LINE_MAX_BYTES];
 	char time[RFC3339_SIZE];
 	int saved = errno;
 	size_t len;
-	ssize_t written;
 
 	time_format(wall_ms(), time);
 	len = render(text, sizeof text, as_json, time, level, name, fields, n);
-	do
-		written = len > 0 ? write(STDERR_FILENO, text, len) : 0;
-	while (written < 0 && errno == EINTR);
+	pthread_mutex_lock(&out_lock);
+	if (dropped)
+		tell_dropped(time);
+	congested = dropped || (len > 0 && !put_out(text, len));
+	dropped += congested;
+	pthread_mutex_unlock(&out_lock);
 	errno = saved;
 }
 

@@ -251,6 +251,18 @@ static void shards_are_shared_by_the_living(void **state)
 	assert_true((a | c) == UINT64_MAX && (a & c) == 0);
 }
 
+/* As after a take that committed while its gateway was being buried. */
+static void a_shard_of_a_gateway_that_is_no_more_finds_an_owner(void **state)
+{
+	uint64_t owned;
+	int live;
+
+	(void)state;
+	sql("update shards set gateway_id = 999999999 where shard in (1, 2)");
+	DO(store_shards_balance(s, gw, &owned, &live, &e));
+	assert_true(owned == UINT64_MAX);
+}
+
 static void another_attempt_waits_and_comes_back(void **state)
 {
 	struct id id = dialed_call("+12025550140");
@@ -408,6 +420,7 @@ int main(void)
 		cmocka_unit_test_setup(without_a_lease_nothing_is_claimed_or_dialed, setup),
 		cmocka_unit_test_setup(after_a_crash_what_was_claimed_waits_again_and_what_was_intended_is_asked_about, setup),
 		cmocka_unit_test_setup(shards_are_shared_by_the_living, setup),
+		cmocka_unit_test_setup(a_shard_of_a_gateway_that_is_no_more_finds_an_owner, setup),
 		cmocka_unit_test_setup(another_attempt_waits_and_comes_back, setup),
 		cmocka_unit_test_setup(what_waits_too_long_expires, setup),
 		cmocka_unit_test_setup(uncertain_is_remembered_and_overdue_is_found, setup),

@@ -362,6 +362,32 @@ static void a_written_line_begins_with_the_time_and_leaves_errno_alone(void **st
 	assert_non_null(strstr(text, "Z error test.end\n"));
 }
 
+/* More than a pipe holds. Were it waited for, this would never come to its end. */
+static void a_log_that_nobody_reads_holds_up_nobody(void **state)
+{
+	char text[4096];
+	int pipe_fds[2], saved = dup(STDERR_FILENO), i;
+	ssize_t n, got = 0;
+
+	(void)state;
+	assert_int_equal(0, pipe(pipe_fds));
+	dup2(pipe_fds[1], STDERR_FILENO);
+	for (i = 0; i < 3000; i++)
+		LOG_ERROR("test.line", LOG_INT("n", i));
+	while (got < 100000 && (n = read(pipe_fds[0], text, sizeof text)) == (ssize_t)sizeof text)
+		got += n;
+	LOG_ERROR("test.last");
+	n = read(pipe_fds[0], text, sizeof text - 1);
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+	assert_true(n > 0);
+	text[n] = '\0';
+	assert_non_null(strstr(text, "log.dropped lines="));
+	assert_non_null(strstr(text, "error test.last"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -380,6 +406,7 @@ int main(void)
 		cmocka_unit_test(levels_are_read_by_name),
 		cmocka_unit_test(below_the_level_nothing_is_even_evaluated),
 		cmocka_unit_test(lines_of_several_threads_never_mix),
+		cmocka_unit_test(a_log_that_nobody_reads_holds_up_nobody),
 		cmocka_unit_test(a_written_line_begins_with_the_time_and_leaves_errno_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
