@@ -87,13 +87,13 @@ def pytest_runtest_makereport(item, call):
     if report.failed and "stack" in item.fixturenames:
         stack = item.funcargs.get("stack")
         for program in (stack.server, stack.sip) if stack else ():
-            report.sections.append((f"{program.name} ({program.log})", program.tail(30)))
+            report.sections.append((f"{program.name} ({program.log})", program.said(20)))
 
 
 # ── callgate on top of it ────────────────────────────────────────────────────────────
 
 SETTINGS = {"LIVEKIT_URL": f"http://127.0.0.1:{HTTP}", "LIVEKIT_API_KEY": livekit.KEY,
-            "LIVEKIT_API_SECRET": livekit.SECRET, "CALLGATE_LOG_LEVEL": "debug"}
+            "LIVEKIT_API_SECRET": livekit.SECRET, "CALLGATE_LOG_LEVEL": "debug", "CALLGATE_ACCESS_LOG": "false"}
 
 
 @pytest.fixture

@@ -82,8 +82,12 @@ class Program:
         assert self.process.poll() is None, f"{self.name} ended with {self.process.returncode}:\n{self.tail()}"
         return self.health()
 
+    @property
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
     def kill(self, number=signal.SIGKILL):
-        if self.process is not None and self.process.poll() is None:
+        if self.running:
             self.process.send_signal(number)
             try:
                 self.process.wait(20)
@@ -94,6 +98,12 @@ class Program:
     def tail(self, lines=60):
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         return "\n".join(text.splitlines()[-lines:])
+
+    def said(self, lines):
+        """The last requests it answered and the last errors it met: the rest is chatter about media."""
+        telling = [line[:400] for line in self.tail(4000).splitlines()
+                   if any(word in line for word in (" API ", "ERROR", "FATAL", "panic", "call ended", "INVITE"))]
+        return "\n".join(telling[-lines:])
 
 
 class Stack:
@@ -133,6 +143,8 @@ class Stack:
 
     def settle(self):
         """Until the SIP node takes requests: its health says yes a moment before redis knows it."""
+        for program in (self.redis, self.server, self.sip):
+            assert program.running, f"{program.name} ended; is its port taken?\n{program.tail()}"
         nowhere = {"hostname": "127.0.0.1:9", "transport": "SIP_TRANSPORT_UDP"}
         until("a SIP node takes requests", lambda: self.api.dial(nowhere, "no such room", ring=1).status == 500,
               30, every=0.2)
