@@ -18,9 +18,9 @@ enum {
 	HIDDEN_TALK_MS = 5000,
 };
 
-static const struct call_outcome callee_hangup = { .reason = REASON_CALLEE_HANGUP };
-static const struct call_outcome max_duration  = { .reason = REASON_MAX_DURATION };
-static const struct call_outcome voicemail     = { .reason = REASON_VOICEMAIL };
+static const struct call_outcome callee_hangup = { .reason = REASON_CALLEE_HANGUP, .sip_code = 200, .sip_phrase = "OK" };
+static const struct call_outcome max_duration  = { .reason = REASON_MAX_DURATION, .sip_code = 200, .sip_phrase = "OK" };
+static const struct call_outcome voicemail     = { .reason = REASON_VOICEMAIL, .sip_code = 200, .sip_phrase = "OK" };
 static const struct call_outcome no_answer = {
 	.reason = REASON_NO_ANSWER, .sip_code = 480, .sip_phrase = "Temporarily Unavailable" };
 static const struct call_outcome declined = {

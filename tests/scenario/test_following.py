@@ -20,20 +20,20 @@ STEPS = ("createdAt", "initiatedAt", "ringingAt", "answeredAt", "endedAt")
 
 # state, reason, SIP code, fault, retryable, attempts, rang, talked (simulated seconds)
 LIVES = {
-    None: ("completed", "callee_hangup", None, "none", False, 1, True, 20),
-    100: ("completed", "callee_hangup", None, "none", False, 1, True, 20),
+    None: ("completed", "callee_hangup", 200, "none", False, 1, True, 20),
+    100: ("completed", "callee_hangup", 200, "none", False, 1, True, 20),
     101: ("busy", "busy", 486, "callee", True, 1, False, None),
     102: ("no_answer", "no_answer", 480, "callee", True, 1, True, None),
     103: ("failed", "declined", 603, "callee", False, 1, True, None),
     104: ("failed", "invalid_number", 404, "configuration", False, 1, False, None),
-    105: ("completed", "voicemail", None, "callee", True, 1, True, 5),
-    106: ("completed", "callee_hangup", None, "none", False, 2, True, 20),
+    105: ("completed", "voicemail", 200, "callee", True, 1, True, 5),
+    106: ("completed", "callee_hangup", 200, "none", False, 2, True, 20),
     107: ("failed", "carrier_limit", 503, "carrier", True, 3, False, None),
-    108: ("completed", "callee_hangup", None, "none", False, 1, False, 5),
+    108: ("completed", "callee_hangup", 200, "none", False, 1, False, 5),
     109: ("failed", "carrier_blocked", 603, "carrier", False, 1, False, None),
-    110: ("completed", "callee_hangup", None, "none", False, 1, True, 1),
-    111: ("completed", "max_duration", None, "none", False, 1, True, 30),
-    112: ("completed", "callee_hangup", None, "none", False, 1, False, 20),
+    110: ("completed", "callee_hangup", 200, "none", False, 1, True, 1),
+    111: ("completed", "max_duration", 200, "none", False, 1, True, 30),
+    112: ("completed", "callee_hangup", 200, "none", False, 1, False, 20),
     113: ("failed", "insufficient_credits", None, "policy", False, 1, False, None),
     114: ("failed", "suppressed", None, "policy", False, 1, False, None),
 }

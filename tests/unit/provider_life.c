@@ -55,23 +55,23 @@ static void each_reserved_destination_has_its_outcome(void **state)
 		int sip;
 		bool never_rang;
 	} expected[] = {
-		{ 100, 1, true,  REASON_CALLEE_HANGUP, 0, false },
+		{ 100, 1, true,  REASON_CALLEE_HANGUP, 200, false },
 		{ 101, 1, false, REASON_BUSY, 486, false },
 		{ 102, 1, false, REASON_NO_ANSWER, 480, false },
 		{ 103, 1, false, REASON_DECLINED, 603, false },
 		{ 104, 1, false, REASON_INVALID_NUMBER, 404, true },
-		{ 105, 1, true,  REASON_VOICEMAIL, 0, false },
+		{ 105, 1, true,  REASON_VOICEMAIL, 200, false },
 		{ 106, 1, false, REASON_CARRIER_UNAVAILABLE, 503, true },
-		{ 106, 2, true,  REASON_CALLEE_HANGUP, 0, false },
+		{ 106, 2, true,  REASON_CALLEE_HANGUP, 200, false },
 		{ 107, 1, false, REASON_CARRIER_LIMIT, 503, true },
 		{ 107, 3, false, REASON_CARRIER_LIMIT, 503, true },
 		{ 109, 1, false, REASON_CARRIER_BLOCKED, 603, true },
-		{ 110, 1, true,  REASON_CALLEE_HANGUP, 0, false },
-		{ 111, 1, true,  REASON_MAX_DURATION, 0, false },
-		{ 112, 1, true,  REASON_CALLEE_HANGUP, 0, false },
+		{ 110, 1, true,  REASON_CALLEE_HANGUP, 200, false },
+		{ 111, 1, true,  REASON_MAX_DURATION, 200, false },
+		{ 112, 1, true,  REASON_CALLEE_HANGUP, 200, false },
 		{ 113, 1, false, REASON_INSUFFICIENT_CREDITS, 0, true },
 		{ 114, 1, false, REASON_SUPPRESSED, 0, true },
-		{ 177, 1, true,  REASON_CALLEE_HANGUP, 0, false },
+		{ 177, 1, true,  REASON_CALLEE_HANGUP, 200, false },
 	};
 
 	(void)state;
