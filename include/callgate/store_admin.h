@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "callgate/err.h"
+#include "callgate/finding.h"
 #include "callgate/id.h"
 #include "callgate/key.h"
 #include "callgate/provision.h"
@@ -67,17 +68,20 @@ enum err store_provision(struct store *s, const struct provision *p, bool dry_ru
 
 /* ── doctor ─────────────────────────────────────────────────────────────────────── */
 
-enum finding_level { FINDING_OK, FINDING_WARN, FINDING_FAIL };
-
-struct finding_listener {
-	void *arg;
-	void (*found)(void *arg, enum finding_level level, const char *check, const char *text);
-};
-
 /* Looks at the database, from the server's version to the tenants' data, and tells every
  * check's finding: what is wrong, and what to do. `drivers` are those this program has.
- * An error means that it could not go on looking. */
+ * The connection can only read from then on. An error means that it could not go on
+ * looking. */
 enum err store_examine(struct store *s, const char *const *drivers, size_t n_drivers,
                        const struct finding_listener *l, struct errinfo *e) MUST_USE;
+
+struct trunk_row {
+	char *org, *name, *ref, *config;        /* owned; ref may be NULL */
+	char *numbers;                          /* those that may call over it, spaces between */
+};
+/* The trunks of a driver that are switched on, at most `max`. */
+enum err store_trunks_of(struct store *s, const char *driver, size_t max, struct trunk_row **out, size_t *n,
+                         struct errinfo *e) MUST_USE;
+void     trunk_rows_free(struct trunk_row *rows, size_t n);
 
 #endif

@@ -66,13 +66,28 @@ bool option_value(int argc, char **argv, int *i, const char *name, const char **
 	return true;
 }
 
+/* What the connection string means only the store knows. It is no part of the words: a
+ * wrong one may hold its password anywhere. */
+enum err settings_read(struct config *c, struct buf *mistakes)
+{
+	enum err err = config_load(c, mistakes);
+	struct errinfo e;
+
+	if (!c->database_url || store_url_check(c->database_url, &e) == OK)
+		return err;
+	buf_printf(mistakes, "CALLGATE_DATABASE_URL: it %s\n", e.text);
+	explicit_bzero(c->database_url, strlen(c->database_url));
+	free(TAKE(c->database_url));
+	return ERR_INVALID;
+}
+
 bool settings_load(struct config *c)
 {
 	CLEANUP(buf_done) struct buf mistakes;
 	enum err err;
 
 	buf_init(&mistakes, 16384);
-	err = config_load(c, &mistakes);
+	err = settings_read(c, &mistakes);
 	log_setup(c->log_level, c->log_json);
 	if (!err)
 		return true;

@@ -34,6 +34,9 @@ int command_failed(const char *fmt, ...);
 bool option_flag(int argc, char **argv, int *i, const char *name);
 bool option_value(int argc, char **argv, int *i, const char *name, const char **value);
 
+/* The settings with every mistake, a line each, as config_load() has it. */
+enum err settings_read(struct config *c, struct buf *mistakes) MUST_USE;
+
 /* The settings, and logs set up by them. False: every mistake has been told; exit with 2. */
 bool settings_load(struct config *c);
 

@@ -2,6 +2,9 @@
  * do. It goes on past what is wrong for as long as that makes sense. */
 #include "command.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,7 +17,8 @@ struct checkup {
 
 static void on_found(void *arg, enum finding_level level, const char *check, const char *text)
 {
-	static const char *const words[] = { [FINDING_OK] = "ok", [FINDING_WARN] = "warn", [FINDING_FAIL] = "FAIL" };
+	static const char *const words[] = { [FINDING_OK] = "ok", [FINDING_SKIP] = "skip",
+	                                     [FINDING_WARN] = "warn", [FINDING_FAIL] = "FAIL" };
 	struct checkup *c = arg;
 
 	c->counts[level]++;
@@ -27,7 +31,7 @@ static void examine_settings(struct checkup *c, struct config *config)
 	char *line, *next;
 
 	buf_init(&mistakes, 16384);
-	if (config_load(config, &mistakes) == OK)
+	if (settings_read(config, &mistakes) == OK)
 		on_found(c, FINDING_OK, "settings", "all of them make sense");
 	next = mistakes.data;
 	while ((line = strsep(&next, "\n"))) {
@@ -36,10 +40,28 @@ static void examine_settings(struct checkup *c, struct config *config)
 	}
 }
 
+/* The simulator opens it, and makes it if need be, when the gateway starts. */
 static void examine_ledger(struct checkup *c, const char *path)
 {
-	if (path && access(path, F_OK) == 0 && access(path, W_OK) != 0)
-		on_found(c, FINDING_FAIL, "simulator", "CALLGATE_SIMULATOR_LEDGER cannot be written to");
+	CLEANUP(freep) char *folder = path ? xstrdup(path) : NULL;
+	char text[600];
+	char *slash;
+	int fd = path ? open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC) : -1;
+
+	if (fd >= 0)
+		close(fd);
+	if (!path || fd >= 0)
+		return;
+	if (errno == ENOENT) {
+		slash = strrchr(folder, '/');
+		if (slash)
+			slash[slash == folder] = '\0';
+		if (access(slash ? folder : ".", W_OK | X_OK) == 0)
+			return;
+	}
+	snprintf(text, sizeof text, "CALLGATE_SIMULATOR_LEDGER: %.400s cannot be written to (%s), so `callgate serve` will not"
+	         " start; make its folder, or correct the path", path, strerror(errno));
+	on_found(c, FINDING_FAIL, "simulator", text);
 }
 
 static void examine_livekit(struct checkup *c, const struct config *config)
@@ -76,7 +98,8 @@ static int run(const struct command *self, int argc, char **argv)
 	examine_livekit(&c, &config);
 	if (config.database_url)
 		examine_database(&c, config.database_url);
-	printf("%d ok, %d to look at, %d failed\n", c.counts[FINDING_OK], c.counts[FINDING_WARN], c.counts[FINDING_FAIL]);
+	printf("%d ok, %d skipped, %d to look at, %d failed\n", c.counts[FINDING_OK], c.counts[FINDING_SKIP],
+	       c.counts[FINDING_WARN], c.counts[FINDING_FAIL]);
 	return c.counts[FINDING_FAIL] ? APP_FAILED : APP_OK;
 }
 
@@ -85,6 +108,6 @@ const struct command command_doctor = {
 	.summary = "checks settings, database, schema and tenants, and says what to do",
 	.usage = "usage: callgate doctor\n\n"
 	         "Checks the settings, the database and its schema, the running gateways, and what was provisioned:\n"
-	         "one line each, \"ok\", \"warn\" or \"FAIL\", with what to do. Exit status 1 when anything failed.\n",
+	         "one line each, \"ok\", \"skip\", \"warn\" or \"FAIL\", with what to do. Exit status 1 when anything failed.\n",
 	.run = run,
 };

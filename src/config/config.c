@@ -314,6 +314,14 @@ static void livekit_find(const struct pairs *file, struct config *c, struct buf 
 		buf_printf(mistakes, "LIVEKIT_CA_FILE: %s: %s\n", c->livekit_ca_file, strerror(errno));
 }
 
+/* The HTTP server gives each of its threads a share of the connections. */
+static void connections_check(const struct config *c, struct buf *mistakes)
+{
+	if (c->max_connections < c->http_threads)
+		buf_printf(mistakes, "CALLGATE_MAX_CONNECTIONS: must be at least CALLGATE_HTTP_THREADS (%d), a connection for "
+		           "each thread, not %d\n", c->http_threads, c->max_connections);
+}
+
 static bool name_matches(const char *pattern, const char *name, size_t n)
 {
 	size_t p = strlen(pattern);
@@ -379,6 +387,7 @@ enum err config_load(struct config *out, struct buf *mistakes)
 	}
 	database_url_find(&file, out, mistakes);
 	livekit_find(&file, out, mistakes);
+	connections_check(out, mistakes);
 	return mistakes->len == before && !mistakes->over ? OK : ERR_INVALID;
 }
 

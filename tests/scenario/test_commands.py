@@ -76,7 +76,7 @@ def test_migrate_may_run_from_several_places_at_once(empty):
 
 def test_migrate_says_when_it_cannot_reach_the_database():
     done = command("postgresql://127.0.0.1:1/nowhere", "migrate", check=False)
-    assert done.returncode == 1 and "127.0.0.1" in done.stderr and done.stdout == ""
+    assert done.returncode == 1 and "Connection refused" in done.stderr and done.stdout == ""
 
 
 def test_migrate_does_not_show_the_password():
@@ -302,7 +302,13 @@ FAULTS = {
     "no-trunk": ("update phone_numbers set trunk_id = null", 0, "no trunk"),
     "no-pool": ("delete from pool_numbers", 0, "in no pool"),
     "no-members": ("delete from project_members", 0, "no members"),
-    "no-credits": ("update credit_accounts set held_mc = balance_mc", 0, "nothing left"),
+    "no-credits": ("delete from credit_ledger; update credit_accounts set balance_mc = 0", 0, "nothing left"),
+    "held": ("update credit_accounts set held_mc = 5", 1, "its living calls hold 0"),
+    "lock": ("insert into destination_locks select '+12025550177', 0, org_id, gen_random_uuid() from organizations", 1, "set it free"),
+    "queue": ("insert into call_queue select org_id, 1, 1, 1, gen_random_uuid(), 1 from organizations", 1, "take it out"),
+    "bound": ("""insert into call_inflight (org_id, call_id, gateway_id, project_id, trunk_id, prio, attempt, deadline_at, agent)
+                 select org_id, gen_random_uuid(), 99, 1, 1, 1, 1, now() - interval '1 day', 'a' from organizations""", 1, "start one"),
+    "today": ("""do $$ begin execute 'drop table calls_p' || to_char(now() at time zone 'UTC', 'YYYYMMDD'); end $$""", 1, "migrate"),
     "ledger": ("update credit_accounts set balance_mc = balance_mc + 1", 1, "ledger"),
     "no-key": ("update api_keys set revoked_at = now()", 0, "key create"),
     "lease": ("insert into gateways (name, version, expires_at) values ('gone', 'x', now() - interval '1 hour')", 0, "gone"),
@@ -338,6 +344,15 @@ def test_doctor_without_a_database_still_looks_at_the_rest():
     assert re.search(r"^FAIL +settings +.*CALLGATE_HTTP_THREADS", done.stdout, re.M) and re.search(r"^FAIL +database", done.stdout, re.M)
 
 
+@pytest.mark.parametrize("where", ["none/ledger", ".", "file/ledger"])
+def test_doctor_finds_a_ledger_of_the_simulator_that_cannot_be_written(callgate, tmp_path, where):
+    (tmp_path / "file").touch()
+    done = callgate("doctor", settings={"CALLGATE_SIMULATOR_LEDGER": tmp_path / where}, check=False)
+    assert done.returncode == 1 and re.search(r"^FAIL +simulator .*CALLGATE_SIMULATOR_LEDGER", done.stdout, re.M), done.stdout
+    done = callgate("doctor", settings={"CALLGATE_SIMULATOR_LEDGER": tmp_path / "new"})
+    assert "simulator" not in done.stdout and not (tmp_path / "new").exists()
+
+
 # ── health ───────────────────────────────────────────────────────────────────────────────
 
 def test_health_asks_the_gateway_of_this_machine(callgate, gateways):
@@ -364,6 +379,18 @@ def test_health_fails_while_the_gateway_is_not_ready(callgate, tmp_path):
 WRONG = {"CALLGATE_HTTP_THREADS": "0", "CALLGATE_LEASE_TTL_MS": "soon", "CALLGATE_SIMULATOR_SPEED": "nan", "CALLGATE_LOG_LEVEL": "loud",
          "CALLGATE_LOG_FORMAT": "xml", "CALLGATE_ACCESS_LOG": "perhaps", "CALLGATE_LISTEN": "8080", "CALLGATE_MAX_ATTEMPTS": "11",
          "CALLGATE_HTTP_THREDS": "2", "CALLGATE_QUEUE_TTL_S": "1e3"}
+
+
+WRONG_URLS = ["postgresql://joe:hunter%zz@host/x", "host=h password=hunter two", "postgresql://joe:hunter/2@host:hunter/x?hunter=1"]
+
+
+@pytest.mark.parametrize("url", WRONG_URLS)
+@pytest.mark.parametrize("args", [("serve",), ("migrate",), ("key", "list", "--org", "x"), ("doctor",)])
+def test_a_database_url_that_cannot_be_read_is_a_mistake_of_the_settings(args, url):
+    done = command(url, *args, check=False, timeout=20)
+    assert done.returncode == (1 if args == ("doctor",) else 2), done
+    assert "CALLGATE_DATABASE_URL: it is not a connection string" in done.stdout + done.stderr
+    assert not re.search("hunter|joe|host=h", done.stdout + done.stderr)
 
 
 @pytest.mark.parametrize("args", [("serve",), ("migrate",), ("key", "list", "--org", "x")])

@@ -10,7 +10,7 @@
 static struct provision_object objects[OBJECTS_MAX];
 static struct provision doc = { objects, 0 };
 static char pointers[OBJECTS_MAX][32];
-static int counts[3];
+static int counts[4];
 static char told[2048];
 
 static void on_changed(void *arg, const struct provision *p, const struct provision_object *o,
@@ -324,11 +324,13 @@ static void examine(void)
 {
 	static const char *const drivers[] = { "simulator" };
 	const struct finding_listener l = { NULL, on_found };
+	struct store *s = store_new(scratch_url, "doctor");
 	struct errinfo e;
 
 	memset(counts, 0, sizeof counts);
 	told[0] = '\0';
-	assert_int_equal(store_examine(db, drivers, 1, &l, &e), OK);
+	assert_int_equal(store_examine(s, drivers, 1, &l, &e), OK);
+	store_free(s);
 }
 
 static void the_doctor_names_what_is_wrong(void **state)

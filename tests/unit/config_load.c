@@ -172,6 +172,19 @@ static void all_mistakes_are_told_together(void **state)
 	assert_told(w, "CALLGATE_DATABASE_URL");
 }
 
+static void every_http_thread_needs_a_connection(void **state)
+{
+	struct world *w = *state;
+
+	setenv("CALLGATE_DATABASE_URL", "postgresql:///x", 1);
+	setenv("CALLGATE_HTTP_THREADS", "4", 1);
+	setenv("CALLGATE_MAX_CONNECTIONS", "3", 1);
+	assert_int_equal(load(w), ERR_INVALID);
+	assert_told(w, "CALLGATE_MAX_CONNECTIONS: must be at least CALLGATE_HTTP_THREADS (4)");
+	setenv("CALLGATE_MAX_CONNECTIONS", "4", 1);
+	assert_int_equal(load(w), OK);
+}
+
 static void a_misspelt_name_is_a_mistake(void **state)
 {
 	struct world *w = *state;
@@ -332,6 +345,7 @@ int main(void)
 		TEST(a_secret_may_be_asked_for_by_a_name_that_others_give),
 		TEST(database_url_serves_when_ours_is_not_set),
 		TEST(all_mistakes_are_told_together),
+		TEST(every_http_thread_needs_a_connection),
 		TEST(a_misspelt_name_is_a_mistake),
 		TEST(names_that_others_set_are_no_mistakes),
 		TEST(an_empty_value_is_none),
