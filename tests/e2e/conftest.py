@@ -3,6 +3,7 @@
     stack       redis, livekit-server and livekit-sip, running; one for the session
     api         LiveKit's server API
     hooks       what LiveKit told by webhook, all of it
+    agent       agent("name"): a worker that answers to that name and takes every job
     phone       phone("busy"): the callee of that behaviour, a SIPp of its own; see PHONES
     line        line(phone, …): a tenant whose trunk leads to that callee
 
@@ -17,6 +18,7 @@ import pytest
 
 from harness import books
 from stage import livekit, sip
+from stage.agent import Agent
 from stage.hooks import Hooks
 from stage.stack import GATEWAY, HOOK, HTTP, Stack
 
@@ -77,6 +79,19 @@ def phone(evidence):
 
     yield get
     for one in made.values():
+        one.stop()
+
+
+@pytest.fixture
+def agent(stack, tmp_path):
+    made = []
+
+    def get(name):
+        made.append(Agent(name, tmp_path))
+        return made[-1]
+
+    yield get
+    for one in made:
         one.stop()
 
 

@@ -217,6 +217,21 @@ def test_the_agent_gets_the_variables_as_they_were_sent(serve, line, phone, hook
     caller.end(call, 30)
 
 
+def test_the_phone_is_dialed_when_the_agent_is_there(serve, line, phone, agent, hooks):
+    callee, to, worker = phone("talker"), destination(), agent("greeter")
+    caller = line(callee, config={"waitForAgentSeconds": 10}, project={"agent": "greeter"}).at(serve())
+    call = caller.call(to, dynamicVariables={"customerName": "Jane"})
+    room = room_of(hooks, to)
+    job = worker.job(room["name"])
+    assert json.loads(job["metadata"]) == json.loads(job["roomMetadata"]) == {"customerName": "Jane"}
+    joined = [one["event"]["participant"]["kind"] for one in list(hooks.seen)
+              if one["event"]["event"] == "participant_joined" and one["event"]["room"]["name"] == room["name"]]
+    assert joined == ["AGENT", "SIP"], "first the agent, then the phone"
+    record = caller.end(call, 30)
+    said(record, "completed", "callee_hangup", sip_code=record["outcome"]["sipCode"])
+    rang_once(callee, to)
+
+
 def test_an_agent_that_does_not_come_keeps_the_phone_silent(serve, line, phone):
     callee, to = phone("talker"), destination()
     caller = line(callee, config={"waitForAgentSeconds": 2}).at(serve(CALLGATE_MAX_ATTEMPTS=1))

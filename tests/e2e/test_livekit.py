@@ -152,6 +152,17 @@ def test_max_participants_refuses_a_second_leg_before_its_invite(api, phone, leg
     assert leg + "-2" not in callee.calls("X-Attempt")
 
 
+def test_agents_do_not_count_as_participants(api, phone, agent, leg):
+    worker = agent("first")
+    room = new_room(api, max_participants=1, metadata="room's", agents=[{"agent_name": "first", "metadata": "job's"}])
+    assert worker.job(room) == {"room": room, "agent": "first", "metadata": "job's", "roomMetadata": "room's"}
+    who, = api.participants(room).json["participants"]
+    assert (who["kind"], who["state"]) == ("AGENT", "ACTIVE")
+    assert api.dial(phone("listener").trunk(), room, identity=leg).status == 200
+    assert sorted(one["kind"] for one in api.participants(room).json["participants"]) == ["AGENT", "SIP"]
+    api.delete_room(room)
+
+
 def test_without_its_room_nothing_is_dialed(api, phone, leg):
     callee = phone("ringer")
     answer = api.dial(callee.trunk(), "a-room-nobody-made", identity=leg, ring=3)
