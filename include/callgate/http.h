@@ -58,7 +58,11 @@ void http_reply_header(struct http_reply *r, const char *name, const char *fmt, 
 void http_reply(struct http_request *rq, struct http_reply *r);
 
 struct http_ops {
-	/* Before any body is read, on the I/O thread: may this request come in at all?
+	/* What is not well-formed HTTP never comes here: http refuses it itself, with the
+	 * same JSON as every other error and the codes `request_malformed`, `head_too_large`,
+	 * `body_too_large` and `encoding_unsupported`.
+	 *
+	 * Before any body is read, on the I/O thread: may this request come in at all?
 	 * Return the number of body bytes allowed (0 is fine), or -1 after filling
 	 * `refusal` (404, 405, …). A larger Content-Length is answered by http with what
 	 * `too_large` fills, before reading; a chunked body as soon as it has grown past.
@@ -69,8 +73,10 @@ struct http_ops {
 	 * which may be called from here. */
 	void    (*request)(void *arg, struct http_request *rq);
 	/* The answer has been handed to the wire (or the peer is gone): for the access log.
-	 * Exactly once for every request that `head` has seen; status 0: the client left before
-	 * its request was whole. After `timed_out` it may come before the late http_reply(), so
+	 * Exactly once for every request that `head` has seen, and for each that http refused
+	 * by itself before that: then `state` is NULL, and where too little was read of the
+	 * request, method and path are "-". Status 0: the client left before its request was
+	 * whole. After `timed_out` it may come before the late http_reply(), so
 	 * it frees nothing that a handler may still read. */
 	void    (*done)(void *arg, const struct http_request *rq, int status);
 	/* A request that nobody answered within `answer_timeout_ms` is answered by http with

@@ -83,12 +83,29 @@ void answer_write(int fd, const struct http_reply *r, const char *request_id, bo
 	(void)n;                /* the connection closes either way */
 }
 
-void answer_refuse(struct http_reply *r, int status, const char *message)
+/* The codes are promised to clients, as those of the routes are. */
+static const struct { int status; const char *code, *text; } refusals[] = {
+	[REFUSE_NOTHING] =
+		{ 500, "internal_error", "" },
+	[REFUSE_MALFORMED] =
+		{ 400, "request_malformed", "The request is not well-formed HTTP (RFC 9110, RFC 9112)." },
+	[REFUSE_HEAD_TOO_LARGE] =
+		{ 431, "head_too_large", "The request line and the header fields are too large." },
+	[REFUSE_BODY_TOO_LARGE] =
+		{ 413, "body_too_large", "The body, or a chunk of it, has an impossible length." },
+	[REFUSE_ENCODING] =
+		{ 400, "encoding_unsupported", "The body must be sent without a Content-Encoding." },
+};
+_Static_assert(ARRAY_LEN(refusals) == REFUSAL_COUNT, "a refusal lacks its row");
+
+/* Nothing in it needs escaping: the texts are above, and a request id is [A-Za-z0-9._-]. */
+void answer_refuse(struct http_reply *r, enum refusal why, const char *request_id)
 {
 	struct buf b;
 
 	buf_init(&b, HEAD_MAX_BYTES);
-	buf_printf(&b, "{\"error\":\"%s\"}\n", message);
-	r->status = status;
+	buf_printf(&b, "{\"success\":false,\"error\":\"%s\",\"code\":\"%s\",\"requestId\":\"%s\"}",
+	           refusals[why].text, refusals[why].code, request_id);
+	r->status = refusals[why].status;
 	r->body = buf_take(&b, &r->body_len);
 }

@@ -17,7 +17,15 @@ struct MHD_Response *answer_response(struct http_reply *r, const char *request_i
  * does not take at once is lost. The caller closes the connection. */
 void answer_write(int fd, const struct http_reply *r, const char *request_id, bool without_body);
 
-/* The refusals http makes itself: a small JSON body with `message`, no route involved. */
-void answer_refuse(struct http_reply *r, int status, const char *message);
+/* The refusals http makes itself, no route involved: the shape of every other error. */
+enum refusal {
+	REFUSE_NOTHING,
+	REFUSE_MALFORMED,
+	REFUSE_HEAD_TOO_LARGE,
+	REFUSE_BODY_TOO_LARGE,
+	REFUSE_ENCODING,
+	REFUSAL_COUNT
+};
+void answer_refuse(struct http_reply *r, enum refusal why, const char *request_id);
 
 #endif

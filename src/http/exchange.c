@@ -57,7 +57,7 @@ static void reset(struct exchange *x)
 	x->rq = (struct http_request){ 0 };
 	x->next = NULL;
 	x->stage = EXCHANGE_READING;
-	x->was_head = x->chunked = false;
+	x->report = x->chunked = false;
 	x->status = 0;
 	x->conn = NULL;
 	x->connection = NULL;
@@ -118,7 +118,7 @@ bool exchange_end_text(struct exchange *x)
 
 	if (!all) {
 		buf_clear(&x->text);
-		exchange_add_line(x, "", "");
+		exchange_add_line(x, "-", "-");
 		exchange_end_headers(x);
 	}
 	x->rq.method = x->text.data;
@@ -145,16 +145,6 @@ static const char *find(const struct exchange *x, size_t *at, size_t end, const 
 			return value;
 	}
 	return NULL;
-}
-
-int exchange_header_count(const struct exchange *x, const char *name)
-{
-	size_t at = x->headers_at;
-	int n = 0;
-
-	while (find(x, &at, x->queries_at, name, true))
-		n++;
-	return n;
 }
 
 const char *http_header(const struct http_request *rq, const char *name)

@@ -36,7 +36,7 @@ struct exchange {
 	enum exchange_stage    stage;
 	bool                   with_app;
 	bool                   with_wire;
-	bool                   was_head;        /* ops.head has seen it, so ops.done will */
+	bool                   report;          /* ops.done is to hear of it         */
 	bool                   chunked;
 	int                    status;          /* what was answered; 0: nothing     */
 	struct conn           *conn;            /* while with_wire                   */
@@ -66,9 +66,6 @@ void exchange_end_headers(struct exchange *x);
 /* All text is in: pointers into it are fixed now. False: it was more than the ceiling,
  * and the request has no text at all. */
 bool exchange_end_text(struct exchange *x);
-
-/* How many headers have this name. */
-int  exchange_header_count(const struct exchange *x, const char *name);
 
 static inline struct exchange *exchange_of(struct http_request *rq)
 {

@@ -8,7 +8,6 @@
 
 #include <assert.h>
 #include <microhttpd.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,8 @@
 #include "callgate/mem.h"
 #include "callgate/text.h"
 #include "ceilings.h"
+#include "complaint.h"
+#include "head.h"
 #include "mailbox.h"
 
 /* ---- connections ------------------------------------------------------------------ */
@@ -56,6 +57,8 @@ static void started(struct io_thread *t, struct MHD_Connection *m, void **socket
 
 	link_init(&c->link);
 	link_init(&c->leaving);
+	link_init(&c->reading);
+	c->connection = m;
 	c->fd = MHD_get_connection_info(m, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
 	epoll_ctl(t->epoll_fd, EPOLL_CTL_ADD, c->fd, &ev);
 	handler_wait(t, c);
@@ -73,11 +76,15 @@ static bool has_unread(int fd)
 /* Called before the library closes the socket. */
 static void closed(struct io_thread *t, struct conn *c)
 {
+	complaint_closed(t, c);
 	if (!t->ending && !c->cut && (c->early || has_unread(c->fd)))
 		linger_add(&t->lingering, t->epoll_fd, c->fd, t->now_ms);
 	epoll_ctl(t->epoll_fd, EPOLL_CTL_DEL, c->fd, NULL);
 	link_remove(&c->link);
 	link_remove(&c->leaving);
+	link_remove(&c->reading);
+	if (t->splitting == c)
+		t->splitting = NULL;
 	free(c);
 	t->connections--;
 	t->closed_one = true;
@@ -101,12 +108,27 @@ static struct conn *conn_of(struct MHD_Connection *m)
 
 static void *on_line(void *arg, const char *uri, struct MHD_Connection *m)
 {
+	struct io_thread *t = arg;
 	struct conn *c = conn_of(m);
 
-	(void)arg;
 	c->line_us = mono_us();
-	c->nul_in_uri = strstr(uri, "%00") != NULL;
+	c->refused = false;
+	c->uri = uri;
+	c->bad_line = !head_uri_valid(uri, &c->uri_end);
+	link_append(&t->heads, &c->reading);
+	t->splitting = c;
 	return NULL;
+}
+
+/* The library decodes the arguments one by one and then, last, the path. */
+static size_t on_unescape(void *arg, struct MHD_Connection *m, char *text)
+{
+	struct io_thread *t = arg;
+
+	(void)m;
+	if (t->splitting && t->splitting->uri == text)
+		t->splitting = NULL;
+	return MHD_http_unescape(text);
 }
 
 /* ---- answers ---------------------------------------------------------------------- */
@@ -164,147 +186,25 @@ static void on_completed(void *arg, struct MHD_Connection *m, void **req_cls,
 	struct io_thread *t = arg;
 	struct exchange *x = *req_cls;
 
-	(void)m;
-	(void)how;
+	if (how == MHD_REQUEST_TERMINATED_WITH_ERROR)
+		complaint_completed(t, conn_of(m), x);
+	link_remove(&conn_of(m)->reading);
+	conn_of(m)->served_round = t->round;
 	if (!x)
 		return;
 	/* The answer is here, but a client that has closed its sending half is taken for
 	 * gone by the library. It may well be listening. */
 	if (x->stage == EXCHANGE_ANSWERED)
 		write_and_close(x);
-	if (x->was_head)
+	if (x->report)
 		t->server->ops.done(t->server->arg, &x->rq, x->status);
 	handler_wait(t, x->conn);
+	x->conn->exchange = NULL;
 	x->conn = NULL;
 	x->connection = NULL;
 	x->with_wire = false;
 	*req_cls = NULL;
 	handler_release(t, x);
-}
-
-/* ---- a request's head ------------------------------------------------------------- */
-
-struct copying {
-	struct exchange *x;
-	size_t           records;       /* what the library keeps about them, in bytes */
-	bool             bad_name;
-};
-
-static enum MHD_Result copy_pair(void *arg, enum MHD_ValueKind kind, const char *name,
-                                 size_t name_len, const char *value, size_t value_len)
-{
-	struct copying *c = arg;
-
-	c->records += HEADER_RECORD_BYTES;
-	/* "Content-Length : 5" means one thing to us and another to a proxy in front. */
-	if (kind == MHD_HEADER_KIND && (memchr(name, ' ', name_len) || memchr(name, '\t', name_len)))
-		c->bad_name = true;
-	exchange_add_pair(c->x, name, name_len, value, value_len);
-	return MHD_YES;
-}
-
-static enum MHD_Result count_cookie(void *arg, enum MHD_ValueKind kind, const char *name,
-                                    size_t name_len, const char *value, size_t value_len)
-{
-	struct copying *c = arg;
-
-	(void)kind;
-	(void)name;
-	(void)value;
-	c->records += HEADER_RECORD_BYTES + name_len + value_len + 4;
-	return MHD_YES;
-}
-
-static size_t head_size(struct MHD_Connection *m)
-{
-	const union MHD_ConnectionInfo *i =
-		MHD_get_connection_info(m, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-
-	return i ? i->header_size : 0;
-}
-
-/* Copies the head; a status and a message when it cannot be served. */
-static int copy_head(struct exchange *x, struct MHD_Connection *m, const char *method,
-                     const char *path, const char **message)
-{
-	struct copying c = { .x = x };
-	bool fits;
-
-	exchange_add_line(x, method, path);
-	MHD_get_connection_values_n(m, MHD_HEADER_KIND, copy_pair, &c);
-	exchange_end_headers(x);
-	MHD_get_connection_values_n(m, MHD_GET_ARGUMENT_KIND, copy_pair, &c);
-	MHD_get_connection_values_n(m, MHD_COOKIE_KIND, count_cookie, &c);
-	fits = exchange_end_text(x);
-	if (!fits || head_size(m) + c.records > CONNECTION_POOL_BYTES - CONNECTION_SPARE_BYTES) {
-		*message = "the request's head is too large";
-		return 431;
-	}
-	if (c.bad_name || x->conn->nul_in_uri) {
-		*message = "malformed request";
-		return 400;
-	}
-	return 0;
-}
-
-static uint64_t mix(uint64_t z)
-{
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return z ^ (z >> 31);
-}
-
-/* Unique, and no secret: a counter from a random start, spread (splitmix64). */
-static void fresh_id(struct io_thread *t, char out[HTTP_REQUEST_ID_SIZE])
-{
-	static const char digits[] = "0123456789abcdef";
-
-	for (int half = 0; half < 2; half++) {
-		uint64_t v;
-
-		t->id_seed[half] += UINT64_C(0x9e3779b97f4a7c15);
-		v = mix(t->id_seed[half]);
-		for (int i = 0; i < 16; i++, v >>= 4)
-			*out++ = digits[v & 15];
-	}
-	*out = '\0';
-}
-
-static bool id_char(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	       c == '.' || c == '_' || c == '-';
-}
-
-static void take_request_id(struct io_thread *t, struct exchange *x)
-{
-	const char *given = http_header(&x->rq, "X-Request-Id");
-	size_t n = 0;
-
-	while (given && id_char(given[n]) && n < HTTP_REQUEST_ID_SIZE)
-		n++;
-	if (n == 0 || n >= HTTP_REQUEST_ID_SIZE || given[n])
-		fresh_id(t, x->rq.request_id);
-	else
-		memcpy(x->rq.request_id, given, n + 1);
-}
-
-/* How long the body will be: -1 for chunked, -2 when two readers could disagree. */
-static int64_t announced(const struct exchange *x)
-{
-	const char *coding = http_header(&x->rq, "Transfer-Encoding");
-	int lengths = exchange_header_count(x, "Content-Length");
-	int64_t n = 0;
-
-	if (coding && (lengths > 0 || !str_case_eq(coding, "chunked") ||
-	               exchange_header_count(x, "Transfer-Encoding") > 1))
-		return -2;
-	if (coding)
-		return -1;
-	if (lengths > 1 || (lengths == 1 && !parse_int(http_header(&x->rq, "Content-Length"),
-	                                               0, INT64_MAX, &n)))
-		return -2;
-	return n;
 }
 
 /* ---- the access handler, in its four meanings -------------------------------------- */
@@ -326,10 +226,10 @@ static enum MHD_Result refuse(struct io_thread *t, struct exchange *x, int64_t l
 	return MHD_YES;
 }
 
-static enum MHD_Result refuse_malformed(struct exchange *x, int status, const char *message)
+/* By ourselves and for good: where it is unclear where the next request begins. */
+static enum MHD_Result refuse_and_close(struct exchange *x, enum refusal why)
 {
-	LOG_DEBUG("http.malformed", LOG_INT("status", status), LOG_STR("request", x->rq.request_id));
-	answer_refuse(&x->reply, status, message);
+	answer_refuse(&x->reply, why, x->rq.request_id);
 	return write_and_close(x);
 }
 
@@ -340,26 +240,35 @@ static struct exchange *begin(struct io_thread *t, struct MHD_Connection *m)
 	x->with_wire = true;
 	x->connection = m;
 	x->conn = conn_of(m);
+	x->conn->exchange = x;
 	x->rq.received_us = x->conn->line_us;
+	link_remove(&x->conn->reading);
 	return x;
 }
 
-static enum MHD_Result first(struct io_thread *t, struct exchange *x, const char *method,
-                             const char *path)
+/* The body may come: in chunks it is the library that judges it. */
+static enum MHD_Result await_body(struct io_thread *t, struct exchange *x, int64_t limit)
+{
+	x->body.max = (size_t)limit;
+	if (x->chunked)
+		link_append(&t->chunks, &x->conn->reading);
+	return MHD_YES;
+}
+
+static enum MHD_Result first(struct io_thread *t, struct exchange *x, const struct head_text *text)
 {
 	struct http_server *s = t->server;
-	const char *message = NULL;
-	int status = copy_head(x, x->connection, method, path, &message);
-	int64_t length, limit;
+	int64_t length = 0, limit;
+	enum refusal why = head_copy(t, x, text, &length);
 
-	take_request_id(t, x);
-	if (status)
-		return refuse_malformed(x, status, message);
-	length = announced(x);
-	if (length < -1)
-		return refuse_malformed(x, 400, "malformed request");
+	x->report = true;
+	if (why == REFUSE_ENCODING) {
+		answer_refuse(&x->reply, why, x->rq.request_id);
+		return refuse(t, x, length);
+	}
+	if (why)
+		return refuse_and_close(x, why);
 	x->chunked = length < 0;
-	x->was_head = true;
 	limit = s->ops.head(s->arg, &x->rq, &x->reply);
 	if (limit < 0)
 		return refuse(t, x, length);
@@ -371,8 +280,7 @@ static enum MHD_Result first(struct io_thread *t, struct exchange *x, const char
 		s->ops.too_large(s->arg, &x->rq, limit, &x->reply);
 		return refuse_early(t, x);
 	}
-	x->body.max = (size_t)limit;
-	return MHD_YES;
+	return await_body(t, x, limit);
 }
 
 static enum MHD_Result body(struct io_thread *t, struct exchange *x, const char *data, size_t *len)
@@ -417,6 +325,7 @@ static enum MHD_Result last(struct io_thread *t, struct exchange *x)
 {
 	struct http_server *s = t->server;
 
+	link_remove(&x->conn->reading);
 	if (x->stage == EXCHANGE_DISCARDING)
 		return queue(t, x);
 	if (t->stopping) {
@@ -442,11 +351,14 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *m, const cha
 	struct io_thread *t = arg;
 	struct exchange *x = *req_cls;
 
-	(void)version;
 	if (!x) {
+		const struct head_text text = { .method = method, .path = path, .version = version };
+
+		if (conn_of(m)->refused)
+			return MHD_NO;
 		x = begin(t, m);
 		*req_cls = x;
-		return first(t, x, method, path);
+		return first(t, x, &text);
 	}
 	if (*data_len > 0)
 		return body(t, x, data, data_len);
@@ -454,19 +366,6 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *m, const cha
 }
 
 /* ---- the daemon ------------------------------------------------------------------- */
-
-__attribute__((format(printf, 2, 0)))
-static void on_log(void *arg, const char *fmt, va_list ap)
-{
-	char text[256];
-
-	(void)arg;
-	if (!log_enabled(LOG_LEVEL_DEBUG))
-		return;
-	vsnprintf(text, sizeof text, fmt, ap);
-	text[strcspn(text, "\n")] = '\0';
-	LOG_DEBUG("http.library", LOG_STR("text", text));
-}
 
 static void on_panic(void *arg, const char *file, unsigned int line, const char *reason)
 {
@@ -481,7 +380,7 @@ struct MHD_Daemon *handler_daemon(struct io_thread *t, int max_connections)
 	return MHD_start_daemon(
 		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0,
 		NULL, NULL, on_request, t,
-		MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+		MHD_OPTION_EXTERNAL_LOGGER, complaint_log, t,
 		MHD_OPTION_LISTEN_SOCKET, t->listen_fd,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)max_connections,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_POOL_BYTES,
@@ -491,6 +390,9 @@ struct MHD_Daemon *handler_daemon(struct io_thread *t, int max_connections)
 		MHD_OPTION_NOTIFY_CONNECTION, on_connection, t,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, t,
 		MHD_OPTION_URI_LOG_CALLBACK, on_line, t,
-		MHD_OPTION_STRICT_FOR_CLIENT, 1,
+		MHD_OPTION_UNESCAPE_CALLBACK, on_unescape, t,
+		/* What strictness adds we check ourselves: the library's own refusal of a
+		 * missing Host writes its head twice. */
+		MHD_OPTION_STRICT_FOR_CLIENT, 0,
 		MHD_OPTION_END);
 }

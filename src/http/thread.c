@@ -18,6 +18,7 @@
 #include "callgate/digest.h"
 #include "callgate/log.h"
 #include "callgate/mem.h"
+#include "complaint.h"
 #include "mailbox.h"
 
 #define EVENTS 32
@@ -42,6 +43,8 @@ void thread_init(struct io_thread *t, struct http_server *s, int listen_fd)
 	link_init(&t->waiting);
 	link_init(&t->held);
 	link_init(&t->leaving);
+	link_init(&t->heads);
+	link_init(&t->chunks);
 	linger_init(&t->lingering);
 	random_bytes(t->id_seed, sizeof t->id_seed);
 }
@@ -68,7 +71,9 @@ static bool run_daemon(struct io_thread *t)
 	MHD_UNSIGNED_LONG_LONG ms;
 
 	t->closed_one = false;
+	t->round++;
 	MHD_run(t->daemon);
+	complaint_end_round(t);
 	/* After a close the daemon may accept again where it was at its limit, but it only
 	 * notices in its next run. */
 	return t->closed_one || (MHD_get_timeout(t->daemon, &ms) == MHD_YES && ms == 0);

@@ -21,8 +21,15 @@ struct conn {
 	struct link link;               /* in `waiting`, unless a request is in hand     */
 	int         fd;
 	int64_t     deadline_ms;        /* a complete request has to be here by then     */
+	struct MHD_Connection *connection;
+	struct exchange *exchange;      /* between its head and its end                  */
+	struct link reading;            /* in `heads` or in `chunks`, or alone           */
 	int64_t     line_us;            /* when the latest request line was read         */
-	bool        nul_in_uri;         /* "%00", which would cut the path short         */
+	const char *uri;                /* in the library's buffer                       */
+	const char *uri_end;            /* as it was before the library decoded it       */
+	bool        bad_line;           /* see head_uri_valid()                          */
+	bool        refused;            /* answered in the library's stead: no handler   */
+	unsigned    served_round;       /* when its latest request ended                 */
 	bool        early;              /* answered while more may come: linger          */
 	bool        cut;                /* we shut it: nothing to linger for             */
 	bool        left;               /* the client has closed its sending half        */
@@ -42,6 +49,12 @@ struct io_thread {
 	struct link         waiting;    /* connections, by deadline_ms                   */
 	struct link         held;       /* exchanges in hand, by deadline_ms             */
 	struct link         leaving;    /* connections, by nudge_ms                      */
+	struct link         heads;      /* connections whose line was read, not the head */
+	struct link         chunks;     /* connections with a chunked body on its way    */
+	struct conn        *splitting;  /* whose arguments the library is taking apart   */
+	int                 page_status;/* of a page the library is sending; 0: none     */
+	int                 pages;      /* such pages in this round, not yet completed   */
+	unsigned            round;      /* of run_daemon()                               */
 	struct lingering    lingering;
 	struct exchange    *pool;
 	int                 pooled;

@@ -49,6 +49,7 @@ struct fixture {
 	_Atomic int          dones;
 	_Atomic int          timeouts;
 	_Atomic int          last_status;
+	_Atomic bool         last_unknown;      /* done's path was "-" */
 };
 
 /* ---- the server ------------------------------------------------------------------ */
@@ -123,6 +124,7 @@ static void on_done(void *arg, const struct http_request *rq, int status)
 	if (!rq->path || !rq->request_id[0])
 		abort();
 	f->last_status = status;
+	f->last_unknown = strcmp(rq->path, "-") == 0;
 	f->dones++;
 }
 
