@@ -261,12 +261,8 @@ void attempt_prepare(void *arg)
 
 /* ── the dial ───────────────────────────────────────────────────────────────────── */
 
-static void answered(struct attempt *a, const struct net_answer *answer)
+static void answered(struct attempt *a, const char *sip_call_id)
 {
-	char sip_call_id[64];
-
-	if (!wire_livekit_leg_read(answer->body, answer->body_len, sip_call_id, sizeof sip_call_id))
-		sip_call_id[0] = '\0';
 	LOG_DEBUG("livekit.answered", LOG_ID("call", &a->node.id), LOG_STR("sip_call_id", sip_call_id));
 	projects_trunk_went(&a->lk->projects, a->project, a->trunk, true);
 	a->seen = true;
@@ -332,25 +328,21 @@ static void dial_failed(struct attempt *a, const struct net_answer *answer)
 		attempt_end(a, &v.outcome);
 }
 
-static bool is_json(const struct net_answer *answer)
-{
-	char ignored[2];
-
-	return wire_livekit_leg_read(answer->body, answer->body_len, ignored, sizeof ignored);
-}
-
 static void dialed(void *arg, const struct net_answer *answer)
 {
 	struct attempt *a = arg;
+	char sip_call_id[64];
 
 	if (!attempt_heard(a, answer))
 		return;
+	/* A 200 without the call's own id is somebody else's, or cut short: it says nothing. */
 	if (answer->err == ERR_UNAVAILABLE)
 		end_unrung(a, REASON_PROVIDER_ERROR, "unreachable");
 	else if (answer->err)
 		uncertain(a, answer->words);
-	else if (answer->status == 200 && is_json(answer))
-		answered(a, answer);
+	else if (answer->status == 200 &&
+	         wire_livekit_leg_read(answer->body, answer->body_len, sip_call_id, sizeof sip_call_id) && *sip_call_id)
+		answered(a, sip_call_id);
 	else
 		dial_failed(a, answer);
 }

@@ -64,11 +64,11 @@ void projects_done(struct projects *ps)
 	pthread_mutex_destroy(&ps->mutex);
 }
 
-static struct project *find(struct projects *ps, const char *url, const char *key)
+static struct project *find(struct projects *ps, const char *url, const char *key, const char *secret)
 {
 	struct project *p = ps->first;
 
-	while (p && !(str_eq(p->url, url) && str_eq(p->key, key)))
+	while (p && !(str_eq(p->url, url) && str_eq(p->key, key) && str_eq(p->secret, secret)))
 		p = p->next;
 	return p;
 }
@@ -83,7 +83,7 @@ enum err projects_get(struct projects *ps, const char *url, const char *key, con
 	if (!base)
 		return ERR_INVALID;
 	pthread_mutex_lock(&ps->mutex);
-	p = find(ps, base, key);
+	p = find(ps, base, key, secret);
 	if (!p && ps->n == PROJECTS_MAX) {
 		err = err_set(e, ERR_INVALID, "more than %d LiveKit projects", PROJECTS_MAX);
 	} else if (!p) {

@@ -37,7 +37,9 @@ struct projects {
 void projects_init(struct projects *ps);
 void projects_done(struct projects *ps);
 
-/* Finds or makes. `key` decides with the url; the secret is read once. */
+/* Finds or makes. All three decide: two trunks may name one key and disagree about its secret, and
+ * only one of them is right. A secret that was changed is another project; the old one stays until
+ * the gateway ends, idle. */
 enum err projects_get(struct projects *ps, const char *url, const char *key, const char *secret, struct project **out,
                       struct errinfo *e);
 /* NULL when there are too many: such a trunk has no breaker. */

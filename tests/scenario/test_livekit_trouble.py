@@ -34,7 +34,8 @@ def test_a_lost_reply_is_looked_up_and_the_call_goes_on(caller, livekit):
     calls = {}
     for answer in ({"kind": "close"}, {"kind": "cut"}, {"kind": "html", "status": 502}, {"kind": "html", "status": 504},
                    {"kind": "error", "code": "internal", "msg": "?"}, {"kind": "error", "name": "deadline"},
-                   {"kind": "raw", "text": "nonsense"}, {"kind": "text", "status": 503, "text": "try later"}):
+                   {"kind": "raw", "text": "nonsense"}, {"kind": "raw", "text": "{}"},
+                   {"kind": "text", "status": 503, "text": "try later"}):
         to = destination()
         livekit.rule(to=to, at="ringing", answer=answer, life={"ring": 0.1, "answer": 3.5, "talk": 3})
         calls[to] = caller.call(to), answer

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "callgate/clock.h"
+#include "callgate/digest.h"
 #include "callgate/livekit.h"
 #include "callgate/log.h"
 #include "callgate/mem.h"
@@ -224,7 +225,25 @@ static void answered_call(void)
 static char *no_secret(void *arg, const char *name)
 {
 	(void)arg;
-	return strcmp(name, "LIVEKIT_OTHER_SECRET") == 0 ? strdup("other") : NULL;
+	if (strcmp(name, "LIVEKIT_OTHER_SECRET") == 0)
+		return strdup("other");
+	return strcmp(name, "LIVEKIT_THIRD_SECRET") == 0 ? strdup("third") : NULL;
+}
+
+/* Is the token of that request signed with that secret? */
+static bool signed_with(const char *request_text, const char *secret)
+{
+	static const char before[] = "Authorization: Bearer ";
+	const char *token = strstr(request_text, before) + sizeof before - 1;
+	const char *end = strchr(token, '\r'), *dot = end;
+	uint8_t mac[SHA256_SIZE];
+	char text[BASE64URL_SIZE(SHA256_SIZE)];
+
+	while (dot[-1] != '.')
+		dot--;
+	hmac_sha256(secret, strlen(secret), token, (size_t)(dot - 1 - token), mac);
+	base64url_encode(mac, sizeof mac, text);
+	return strlen(text) == (size_t)(end - dot) && memcmp(text, dot, strlen(text)) == 0;
 }
 
 static struct provider *make(const char *url)
@@ -306,7 +325,7 @@ static void ringing_is_told_once_and_before_the_answer(void **state)
 	next(PROVIDER_ACCEPTED);
 	next(PROVIDER_RINGING);
 	nothing_for(100);
-	say(DIAL, 200, "{}");
+	say(DIAL, 200, "{\"sipCallId\":\"SCL_1\"}");
 	next(PROVIDER_ACCEPTED);
 	next(PROVIDER_ANSWERED);
 }
@@ -448,6 +467,33 @@ static void a_trunk_may_have_a_project_of_its_own(void **state)
 	assert_int_equal(count(CREATE), 1);
 }
 
+/* Two trunks name the same key with different secrets: each is signed for with its own. */
+static void a_trunk_is_asked_for_with_its_own_secret(void **state)
+{
+	static const char *const names[] = { "LIVEKIT_OTHER_SECRET", "LIVEKIT_THIRD_SECRET", "LIVEKIT_OTHER_SECRET" };
+	static const char *const secrets[] = { "other", "third", "other" };
+	struct dial_request rq = request();
+	struct provider *bare = make(NULL);
+	struct livekit_state states[8];
+	char config[200];
+	struct errinfo e;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(config, sizeof config, "{\"url\":\"http://127.0.0.1:%d\",\"apiKey\":\"k2\",\"apiSecretEnv\":\"%s\"}",
+		         server->port, names[i]);
+		rq.call_id = id_new();
+		rq.trunk_config = config;
+		assert_int_equal(bare->ops->prepare(bare, &rq, &e), OK);
+		next(PROVIDER_READY);
+		pthread_mutex_lock(&script.mutex);
+		assert_true(signed_with(script.last[CREATE], secrets[i]));
+		pthread_mutex_unlock(&script.mutex);
+	}
+	assert_int_equal(livekit_states(bare, states, 8), 4);   /* two projects, with a trunk each */
+	bare->ops->free(bare);
+}
+
 /* ── lost answers ───────────────────────────────────────────────────────────────── */
 
 static void a_lost_answer_is_asked_about_and_never_dialed_again(void **state)
@@ -482,6 +528,22 @@ static void a_page_instead_of_an_answer_is_uncertain(void **state)
 	dial();
 	next(PROVIDER_UNCERTAIN);
 	assert_int_equal(count(DIAL), 1);
+}
+
+static void a_200_without_the_calls_id_is_uncertain(void **state)
+{
+	static const char *const bodies[] = { "{}", "{\"participant_id\":\"PA_1\"}", "{\"sip_call_id\":\"\"}", "[]", "ok", "" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+		say(GET, 404, ABSENT);
+		say(DIAL, 200, bodies[i]);
+		room[0] = '\0';
+		prepare();
+		dial();
+		next(PROVIDER_UNCERTAIN);
+	}
+	assert_int_equal(count(DIAL), ARRAY_LEN(bodies));
 }
 
 static void what_nobody_can_tell_any_more_ends_unknown(void **state)
@@ -644,8 +706,10 @@ int main(void)
 		TEST(a_dial_without_its_room_rang_nobody),
 		TEST(what_the_trunk_lacks_is_said_and_nothing_is_asked),
 		TEST(a_trunk_may_have_a_project_of_its_own),
+		TEST(a_trunk_is_asked_for_with_its_own_secret),
 		TEST(a_lost_answer_is_asked_about_and_never_dialed_again),
 		TEST(a_page_instead_of_an_answer_is_uncertain),
+		TEST(a_200_without_the_calls_id_is_uncertain),
 		TEST(what_nobody_can_tell_any_more_ends_unknown),
 		TEST(a_call_of_another_process_is_found_and_followed),
 		TEST(a_livekit_that_cannot_be_asked_is_asked_again),
