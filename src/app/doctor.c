@@ -8,8 +8,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "callgate/livekit_examine.h"
 #include "callgate/mem.h"
 #include "callgate/store_admin.h"
+#include "drivers.h"
+
+#define TRUNKS_LOOKED_AT 200
+#define STRINGIFY_(x) #x
+#define STRINGIFY(x) STRINGIFY_(x)
 
 struct checkup {
 	int counts[FINDING_FAIL + 1];
@@ -64,25 +70,57 @@ static void examine_ledger(struct checkup *c, const char *path)
 	on_found(c, FINDING_FAIL, "simulator", text);
 }
 
-static void examine_livekit(struct checkup *c, const struct config *config)
+/* LiveKit is asked also when the database is away. */
+static void examine_livekit(struct checkup *c, const struct config *config, const struct trunk_row *rows, size_t n)
 {
-	if (config->livekit_url)
-		on_found(c, FINDING_OK, "livekit", config->livekit_url);
-	else
-		on_found(c, FINDING_OK, "livekit", "LIVEKIT_URL is not set: calls over a trunk with driver livekit end as"
-		         " 'configuration', unless the trunk's config names a LiveKit project of its own");
+	const struct livekit_config livekit = drivers_livekit(config);
+	const struct finding_listener listener = { c, on_found };
+	CLEANUP(freep) struct livekit_trunk *trunks = xcalloc(n + 1, sizeof *trunks);
+
+	if (!config->livekit_url && n == 0) {
+		on_found(c, FINDING_OK, "livekit", "not set up: LIVEKIT_URL is not set, and no trunk has the driver livekit");
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		trunks[i] = (struct livekit_trunk){ .org = rows[i].org, .name = rows[i].name, .ref = rows[i].ref,
+		                                    .config = rows[i].config, .numbers = rows[i].numbers };
+	livekit_examine(&livekit, trunks, n, &listener);
 }
 
-static void examine_database(struct checkup *c, const char *url)
+/* One more than is looked at, to know whether there are more. */
+static void list_trunks(struct checkup *c, struct store *s, struct trunk_row **rows, size_t *n)
 {
-	CLEANUP(store_freep) struct store *s = store_new(url, "callgate doctor");
-	const struct finding_listener listener = { c, on_found };
 	struct errinfo e;
 
-	if (store_connect(s, &e) != OK)
-		on_found(c, FINDING_FAIL, "database", e.text);
-	else if (store_examine(s, driver_names, driver_count, &listener, &e) != OK)
-		on_found(c, FINDING_FAIL, "database", e.text);
+	if (store_trunks_of(s, "livekit", TRUNKS_LOOKED_AT + 1, rows, n, &e) != OK)
+		on_found(c, FINDING_FAIL, "livekit", e.text);
+	if (*n > TRUNKS_LOOKED_AT)
+		on_found(c, FINDING_SKIP, "livekit", "only the first " STRINGIFY(TRUNKS_LOOKED_AT) " trunks are asked about");
+}
+
+/* What stands in the way of everything else is told already. */
+static bool examine_database(struct checkup *c, struct store *s)
+{
+	const struct finding_listener listener = { c, on_found };
+	struct errinfo e, ignored;
+	int version;
+
+	if (store_connect(s, &e) == OK && store_examine(s, driver_names, driver_count, &listener, &e) == OK)
+		return store_schema_check(s, &version, &ignored) == OK;
+	on_found(c, FINDING_FAIL, "database", e.text);
+	return false;
+}
+
+static void examine_all(struct checkup *c, const struct config *config)
+{
+	CLEANUP(store_freep) struct store *s = config->database_url ? store_new(config->database_url, "callgate doctor") : NULL;
+	struct trunk_row *rows = NULL;
+	size_t n = 0;
+
+	if (s && examine_database(c, s))
+		list_trunks(c, s, &rows, &n);
+	examine_livekit(c, config, rows, n > TRUNKS_LOOKED_AT ? TRUNKS_LOOKED_AT : n);
+	trunk_rows_free(rows, n);
 }
 
 static int run(const struct command *self, int argc, char **argv)
@@ -95,9 +133,7 @@ static int run(const struct command *self, int argc, char **argv)
 	examine_settings(&c, &config);
 	log_setup(LOG_LEVEL_ERROR, false);
 	examine_ledger(&c, config.simulator_ledger);
-	examine_livekit(&c, &config);
-	if (config.database_url)
-		examine_database(&c, config.database_url);
+	examine_all(&c, &config);
 	printf("%d ok, %d skipped, %d to look at, %d failed\n", c.counts[FINDING_OK], c.counts[FINDING_SKIP],
 	       c.counts[FINDING_WARN], c.counts[FINDING_FAIL]);
 	return c.counts[FINDING_FAIL] ? APP_FAILED : APP_OK;
@@ -105,9 +141,10 @@ static int run(const struct command *self, int argc, char **argv)
 
 const struct command command_doctor = {
 	.name = "doctor",
-	.summary = "checks settings, database, schema and tenants, and says what to do",
+	.summary = "checks settings, database, tenants and LiveKit, and says what to do",
 	.usage = "usage: callgate doctor\n\n"
-	         "Checks the settings, the database and its schema, the running gateways, and what was provisioned:\n"
-	         "one line each, \"ok\", \"skip\", \"warn\" or \"FAIL\", with what to do. Exit status 1 when anything failed.\n",
+	         "Checks the settings, the database and its schema, the running gateways, what was provisioned, and\n"
+	         "LiveKit, as far as that can be asked without a call. It changes nothing and rings nobody. One line\n"
+	         "each, \"ok\", \"skip\", \"warn\" or \"FAIL\", with what to do. Exit status 1 when anything failed.\n",
 	.run = run,
 };

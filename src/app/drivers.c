@@ -1,7 +1,6 @@
 /* A driver more is a row more here, and a folder's file in src/provider. */
 #include "drivers.h"
 
-#include "callgate/livekit.h"
 #include "callgate/mem.h"
 #include "command.h"
 
@@ -28,13 +27,9 @@ static char *find_secret(void *arg, const char *name)
 	return config_secret(name);
 }
 
-/* Made whether it is configured or not: a trunk may have a LiveKit project of its own, and
- * where there is none, its calls end with words that say so. */
-static enum err make_livekit(void *arg, provider_event_fn *on_event, void *event_arg, struct provider **out,
-                             struct errinfo *e)
+struct livekit_config drivers_livekit(const struct config *c)
 {
-	const struct config *c = arg;
-	struct livekit_config livekit = {
+	return (struct livekit_config){
 		.url = c->livekit_url,
 		.api_key = c->livekit_api_key,
 		.api_secret = c->livekit_api_secret,
@@ -44,6 +39,14 @@ static enum err make_livekit(void *arg, provider_event_fn *on_event, void *event
 		          .talk_poll_ms = c->livekit_poll_ms },
 		.secret = find_secret,
 	};
+}
+
+/* Made whether it is configured or not: a trunk may have a LiveKit project of its own, and
+ * where there is none, its calls end with words that say so. */
+static enum err make_livekit(void *arg, provider_event_fn *on_event, void *event_arg, struct provider **out,
+                             struct errinfo *e)
+{
+	struct livekit_config livekit = drivers_livekit(arg);
 
 	return livekit_new(&livekit, on_event, event_arg, out, e);
 }

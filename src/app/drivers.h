@@ -3,11 +3,14 @@
 #define APP_DRIVERS_H
 
 #include "callgate/config.h"
+#include "callgate/livekit.h"
 #include "callgate/scheduler.h"
 
 #define DRIVERS_MAX 4
 
 /* Fills `out` and returns how many; `c` stays borrowed for as long as they are made. */
 int drivers_list(struct config *c, struct scheduler_driver out[DRIVERS_MAX]);
+
+struct livekit_config drivers_livekit(const struct config *c);
 
 #endif

@@ -75,6 +75,10 @@ static void rights_are_for_one_room_and_one_kind_of_question(void **state)
 	buf_clear(&token);
 	livekit_token(&token, "k", "s", LIVEKIT_GRANT_ROOM_LIST | LIVEKIT_GRANT_ROOM_CREATE, "cg-1", 1700000000, 1);
 	assert_non_null(strstr(claims("s"), "\"video\":{\"roomCreate\":true,\"roomList\":true}}"));
+	buf_clear(&token);
+	livekit_token(&token, "k", "s", LIVEKIT_GRANT_SIP_ADMIN, NULL, 1700000000, 1);
+	assert_non_null(strstr(claims("s"), ",\"sip\":{\"admin\":true}}"));
+	assert_null(strstr(claims("s"), "video"));
 }
 
 int main(void)
