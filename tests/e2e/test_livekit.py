@@ -156,8 +156,8 @@ def test_agents_do_not_count_as_participants(api, phone, agent, leg):
     worker = agent("first")
     room = new_room(api, max_participants=1, metadata="room's", agents=[{"agent_name": "first", "metadata": "job's"}])
     assert worker.job(room) == {"room": room, "agent": "first", "metadata": "job's", "roomMetadata": "room's"}
-    who, = api.participants(room).json["participants"]
-    assert (who["kind"], who["state"]) == ("AGENT", "ACTIVE")
+    until("the agent's media stands", lambda: [(one["kind"], one["state"]) for one in
+          api.participants(room).json["participants"]] == [("AGENT", "ACTIVE")])
     assert api.dial(phone("listener").trunk(), room, identity=leg).status == 200
     assert sorted(one["kind"] for one in api.participants(room).json["participants"]) == ["AGENT", "SIP"]
     api.delete_room(room)
