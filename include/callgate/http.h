@@ -82,6 +82,8 @@ struct http_ops {
 	/* A request that nobody answered within `answer_timeout_ms` is answered by http with
 	 * what this fills (503); a late http_reply() is then swallowed. */
 	void    (*timed_out)(void *arg, struct http_request *rq, struct http_reply *answer);
+	/* A request that came while the server stops; `request` has not seen it and will not. */
+	void    (*stopping)(void *arg, struct http_request *rq, struct http_reply *answer);
 };
 
 struct http_config {

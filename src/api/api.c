@@ -99,12 +99,19 @@ static void on_timed_out(void *arg, struct http_request *rq, struct http_reply *
 	error_fill(answer, rq, route->way == WAY_INTAKE ? API_OUTCOME_UNKNOWN : API_TIMED_OUT, NULL, NULL);
 }
 
+static void on_stopping(void *arg, struct http_request *rq, struct http_reply *answer)
+{
+	(void)arg;
+	error_fill(answer, rq, API_SHUTTING_DOWN, NULL, NULL);
+}
+
 const struct http_ops api_http_ops = {
 	.head      = on_head,
 	.too_large = on_too_large,
 	.request   = on_request,
 	.done      = on_done,
 	.timed_out = on_timed_out,
+	.stopping  = on_stopping,
 };
 
 /* ── life ───────────────────────────────────────────────────────────────────────── */

@@ -273,7 +273,7 @@ static enum MHD_Result first(struct io_thread *t, struct exchange *x, const stru
 	if (limit < 0)
 		return refuse(t, x, length);
 	if (t->stopping) {
-		s->ops.timed_out(s->arg, &x->rq, &x->reply);
+		s->ops.stopping(s->arg, &x->rq, &x->reply);
 		return refuse(t, x, length);
 	}
 	if (length > limit) {
@@ -329,7 +329,7 @@ static enum MHD_Result last(struct io_thread *t, struct exchange *x)
 	if (x->stage == EXCHANGE_DISCARDING)
 		return queue(t, x);
 	if (t->stopping) {
-		s->ops.timed_out(s->arg, &x->rq, &x->reply);
+		s->ops.stopping(s->arg, &x->rq, &x->reply);
 		return queue(t, x);
 	}
 	hand_out(t, x);

@@ -79,7 +79,7 @@ int main(int argc, char **argv)
 {
 	static const struct http_ops ops = {
 		.head = on_head, .too_large = on_too_large, .request = on_request,
-		.done = on_done, .timed_out = on_timed_out,
+		.done = on_done, .timed_out = on_timed_out, .stopping = on_timed_out,
 	};
 	struct http_config c = {
 		.listen = argc > 1 ? argv[1] : "127.0.0.1:8089",

@@ -5,6 +5,7 @@ import collections
 import concurrent.futures
 import datetime
 import signal
+import threading
 import time
 import uuid
 
@@ -341,6 +342,32 @@ def test_while_it_stops_nothing_new_is_accepted(gateways, world):
     gateway.ended()
     assert world.db.value("select count(*) from calls") == accepted
     assert world.db.value("select state from calls where call_id = %s", call) == 4
+
+
+def test_nobody_is_told_unknown_because_the_gateway_stops(gateways, world):
+    """What comes while it stops was given to nobody: 503, or no answer at all, and no call."""
+    gateway = gateways(CALLGATE_DRAIN_S=0, CALLGATE_SIMULATOR_INSTANT="true")
+    caller = world.tenant().at(gateway)
+    answers, stop = [], threading.Event()
+
+    def post_on():
+        client = gateway.client(caller.client.key, timeout=10)
+        while not stop.is_set():
+            try:
+                answers.append(client.post("/v1/calls/outbound", caller.tenant.body()))
+            except OSError:
+                return
+
+    threads = [threading.Thread(target=post_on) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    until("they are at it", lambda: len(answers) > 200)
+    gateway.stop(20)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert {answer.status for answer in answers} <= {200, 409, 503}, collections.Counter(a.status for a in answers)
+    assert world.db.value("select count(*) from calls") == sum(answer.status == 200 for answer in answers)
 
 
 def test_a_request_in_hand_is_answered_before_the_end(gateways, world):

@@ -137,6 +137,13 @@ static void on_timed_out(void *arg, struct http_request *rq, struct http_reply *
 	fill(r, 503, "timed out");
 }
 
+static void on_stopping(void *arg, struct http_request *rq, struct http_reply *r)
+{
+	(void)arg;
+	(void)rq;
+	fill(r, 503, "stopping");
+}
+
 static void *replier_main(void *arg)
 {
 	struct fixture *f = arg;
@@ -151,7 +158,7 @@ static void *replier_main(void *arg)
 
 static const struct http_ops fixture_ops = {
 	.head = on_head, .too_large = on_too_large, .request = on_request,
-	.done = on_done, .timed_out = on_timed_out,
+	.done = on_done, .timed_out = on_timed_out, .stopping = on_stopping,
 };
 
 static void fixture_start(struct fixture *f, struct http_config c)
