@@ -285,10 +285,12 @@ static enum err take_look(struct store *s, const struct look *look, const char *
 	return OK;
 }
 
-/* Whole tables are read here, so a gateway's plans, all of them probes, are not wanted. */
+/* Whole tables are read here, so a gateway's plans, all of them probes, are not wanted. Without
+ * statistics the planner takes a full table for an empty one and would loop over it for each
+ * row; what is to be probed (lateral) still is. */
 static const char manners[] =
 	"set default_transaction_read_only = on; set enable_seqscan = on; set enable_bitmapscan = on;"
-	"set plan_cache_mode = force_custom_plan";
+	"set enable_nestloop = off; set plan_cache_mode = force_custom_plan";
 
 enum err store_examine(struct store *s, const char *const *drivers, size_t n_drivers, const struct finding_listener *l,
                        struct errinfo *e)
