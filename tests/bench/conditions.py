@@ -1,8 +1,10 @@
 """Under what conditions a run was made: a number without them means nothing."""
 
+import datetime
 import os
 import platform
 import subprocess
+import time
 
 SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "wal_level", "wal_sync_method", "shared_buffers",
             "max_wal_size", "checkpoint_timeout", "autovacuum", "max_connections", "jit")
@@ -31,6 +33,17 @@ def commit():
     return text + ("+changes" if changed else "")
 
 
+def busy_processors(seconds=3):
+    """How many processors' worth of work is being done, while nothing of ours is."""
+    def busy():
+        with open("/proc/stat") as f:
+            t = [int(n) for n in f.readline().split()[1:9]]
+        return (sum(t) - t[3] - t[4]) / os.sysconf("SC_CLK_TCK")
+    began = busy()
+    time.sleep(seconds)
+    return round((busy() - began) / seconds, 2)
+
+
 def counters(database):
     """What the server did meanwhile: subtracted from a later reading."""
     timed, requested, buffers = database.sql(
@@ -42,7 +55,7 @@ def counters(database):
 def gather(database):
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return dict(
-        cpu=cpu_model(), cores=len(os.sched_getaffinity(0)), memory_gb=round(pages / 2**30, 1), kernel=platform.release(),
+        day=datetime.datetime.now(datetime.timezone.utc).date().isoformat(), cpu=cpu_model(), cores=len(os.sched_getaffinity(0)), memory_gb=round(pages / 2**30, 1), kernel=platform.release(),
         load_before=round(os.getloadavg()[0], 2), commit=commit(), callgate=output(os.environ["CALLGATE_BENCH_BIN"], "--version"),
         build=os.environ.get("CALLGATE_BENCH_PRESET", ""), postgresql=database.one("show server_version"),
         wrk=(output("wrk", "-v").splitlines() or [""])[0].split(" [")[0], pgbench=output("pgbench", "--version"),

@@ -26,6 +26,7 @@ KEY = "dk_1_" + "bench" * 8
 ID_BASE = 1008000000000000000   # 19 digits: the rest of the version's and the variant's digit
 
 children = []
+ROUNDS = 3              # of everything noisy, the sides taking turns
 
 
 def say(text):
@@ -34,6 +35,25 @@ def say(text):
 
 def median(values):
     return statistics.median(values)
+
+
+def pick(values, p):
+    """A percentile of what is sorted already."""
+    return values[int((len(values) - 1) * p)]
+
+
+def best_of(clients, measure):
+    """The sweep over client counts: (best count, {count: rate})."""
+    sweep = {c: measure(c) for c in clients}
+    return max(sweep, key=sweep.get), sweep
+
+
+def wait_for(what, seconds, condition):
+    until = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > until:
+            raise RuntimeError(f"{what}: not within {seconds} s")
+        time.sleep(0.1)
 
 
 # ── databases ────────────────────────────────────────────────────────────────────────
@@ -126,6 +146,12 @@ def pgbench(database, script, clients, seconds, **variables):
     return float(tps.group(1))
 
 
+def fill_queue(database, calls):
+    database.clear()
+    tool("admit_loop", database.url, 2, 200, 0, 1, calls)
+    database.sql("checkpoint")
+
+
 runs = [0]
 
 
@@ -151,6 +177,17 @@ def wrk(gateway, script, connections, seconds, **variables):
     return r
 
 
+def end(process, name):
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        say(f"  ({name} did not end in 20 s and was killed)")
+        process.kill()
+        process.wait()
+    children.remove(process)
+
+
 # ── the gateway ──────────────────────────────────────────────────────────────────────
 
 
@@ -167,7 +204,7 @@ class Gateway:
         self.port = port
         env = environment(database.url, CALLGATE_LISTEN=f"127.0.0.1:{port}", CALLGATE_ACCESS_LOG="false",
                           CALLGATE_LOG_FORMAT="json", CALLGATE_DRAIN_S="0", CALLGATE_MAX_CONNECTIONS="16384")
-        env.update({f"CALLGATE_{k}": str(v) for k, v in settings.items()})
+        env.update({k if k.startswith("LIVEKIT_") else f"CALLGATE_{k}": str(v) for k, v in settings.items()})
         self.log = open(os.path.join(STATE, "gateway.log"), "ab")
         self.process = subprocess.Popen([BINARY, "serve"], env=env, stdin=subprocess.DEVNULL, stdout=self.log,
                                         stderr=self.log)
@@ -197,14 +234,7 @@ class Gateway:
         return out
 
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            say("  (the gateway did not end in 20 s and was killed)")
-            self.process.kill()
-            self.process.wait()
-        children.remove(self.process)
+        end(self.process, "the gateway")
         self.log.close()
 
     def __enter__(self):
@@ -212,3 +242,46 @@ class Gateway:
 
     def __exit__(self, *_):
         self.stop()
+
+
+def place(connection, number):
+    """One call, from the default project: its id, when it was asked for, and when the answer was there."""
+    body = json.dumps(dict(projectId="proj_bench", fromNumber="+14155550199", toNumber=number))
+    sent = time.monotonic()
+    connection.request("POST", "/v1/calls/outbound", body,
+                       {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"})
+    answer = connection.getresponse()
+    text = answer.read()
+    at = time.monotonic()
+    if answer.status != 200:
+        raise RuntimeError(f"{answer.status}: {text}")
+    return json.loads(text)["callId"], sent, at
+
+
+# ── LiveKit ──────────────────────────────────────────────────────────────────────────
+
+
+class Stub:
+    """tests/bench/livekit_stub.c on a port of its own, so that no connection of an earlier run is left."""
+
+    def __init__(self, ring_ms=0):
+        self.process = subprocess.Popen([os.path.join(TOOLS, "livekit_stub"), "127.0.0.1:0", str(ring_ms)],
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        children.append(self.process)
+        self.url = f"http://127.0.0.1:{json.loads(self.process.stdout.readline())['port']}"
+        # What a gateway is told of it.
+        self.settings = dict(LIVEKIT_URL=self.url, LIVEKIT_API_KEY="APIbench", LIVEKIT_API_SECRET="bench" * 8)
+
+    def get(self, path):
+        with urllib.request.urlopen(self.url + path, timeout=10) as r:
+            return json.load(r)
+
+    def stats(self):
+        return self.get("/stats")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        end(self.process, "the stub")
+        self.process.stdout.close()
