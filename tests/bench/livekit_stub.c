@@ -274,7 +274,8 @@ static void on_done(void *arg, const struct http_request *rq, int status)
 static struct http_server *serve(struct stub *s, const char *listen)
 {
 	static const struct http_ops ops = {
-		.head = on_head, .too_large = on_too_large, .request = on_request, .done = on_done, .timed_out = on_timed_out,
+		.head = on_head, .too_large = on_too_large, .request = on_request,
+		.done = on_done, .timed_out = on_timed_out, .stopping = on_timed_out,
 	};
 	const struct http_config c = {
 		.listen = listen, .threads = 1, .max_connections = CONNECTIONS, .idle_timeout_ms = 600000,
