@@ -19,13 +19,14 @@
 #include "callgate/clock.h"
 #include "callgate/heap.h"
 #include "callgate/mem.h"
-#include "transfer.h"
+#include "host.h"
 
 enum { LANE_REUSE, LANE_ONCE, LANE_COUNT };
 
 #define EVENTS_MAX   256
 #define WAKE_DATA    UINT64_MAX
 #define SLEEP_MAX_MS 60000
+#define EXPIRE_MS    250       /* how often waiting requests are looked through */
 
 struct task {
 	struct heap_node timer;         /* first; mono ms. Used by those for later, `next` by the others */
@@ -49,7 +50,9 @@ struct net {
 	int                  epoll, wake;
 	CURLSH              *share;
 	struct lane          lanes[LANE_COUNT];
-	struct transfer_list transfers;         /* under way */
+	struct transfer_list transfers;         /* begun */
+	struct host_list     hosts;
+	bool                 expiring;          /* a look at those that wait is due */
 	struct heap          timers;
 
 	pthread_mutex_t      mutex;             /* everything below */
@@ -192,21 +195,65 @@ static void settle_pool(struct lane *l)
 	curl_multi_setopt(l->multi, CURLMOPT_MAXCONNECTS, (long)(l->running + l->net->config.idle_connections + 1));
 }
 
-static void finish(struct net *n, struct transfer *t, CURLcode rc)
+/* Tells, and frees. */
+static void conclude(struct net *n, struct transfer *t, CURLcode rc)
 {
-	struct lane *l = &n->lanes[t->lane];
 	struct net_answer a;
 
-	LIST_REMOVE(t, link);
-	curl_multi_remove_handle(l->multi, t->easy);
-	l->running--;
-	settle_pool(l);
 	pthread_mutex_lock(&n->mutex);
 	n->under_way--;
 	pthread_mutex_unlock(&n->mutex);
 	transfer_judge(t, rc, &a);
 	t->done(t->arg, &a);
 	transfer_free(t);
+}
+
+static void finish(struct net *n, struct transfer *t, CURLcode rc);
+
+static void begin(struct net *n, struct transfer *t)
+{
+	struct lane *l = &n->lanes[t->lane];
+	int64_t left = t->until_ms - mono_ms();
+
+	curl_easy_setopt(t->easy, CURLOPT_TIMEOUT_MS, (long)(left > 0 ? left : 1));
+	curl_easy_setopt(t->easy, CURLOPT_SHARE, n->share);
+	l->running++;
+	settle_pool(l);
+	LIST_INSERT_HEAD(&n->transfers, t, link);
+	if (curl_multi_add_handle(l->multi, t->easy) != CURLM_OK)
+		finish(n, t, CURLE_FAILED_INIT);
+}
+
+static void finish(struct net *n, struct transfer *t, CURLcode rc)
+{
+	struct lane *l = &n->lanes[t->lane];
+	struct transfer *next = t->host ? host_leave(t->host) : NULL;
+
+	LIST_REMOVE(t, link);
+	curl_multi_remove_handle(l->multi, t->easy);
+	l->running--;
+	settle_pool(l);
+	if (next)
+		begin(n, next);
+	conclude(n, t, rc);
+}
+
+/* What waits does so within its own time, whoever is in its way. It never left. */
+static void expire(void *arg)
+{
+	struct net *n = arg;
+	struct host *h;
+	struct transfer *t;
+	bool some_wait = false;
+
+	LIST_FOREACH(h, &n->hosts, link) {
+		while ((t = host_expired(h, mono_ms())))
+			conclude(n, t, CURLE_OPERATION_TIMEDOUT);
+		some_wait |= !STAILQ_EMPTY(&h->waiting);
+	}
+	n->expiring = some_wait;
+	if (some_wait)
+		net_after(n, EXPIRE_MS, expire, n);
 }
 
 static void collect(struct net *n, struct lane *l)
@@ -232,15 +279,16 @@ static void start(void *arg)
 	struct start *s = arg;
 	struct net *n = s->net;
 	struct transfer *t = s->transfer;
-	struct lane *l = &n->lanes[t->lane];
 
 	free(s);
-	curl_easy_setopt(t->easy, CURLOPT_SHARE, n->share);
-	l->running++;
-	settle_pool(l);
-	LIST_INSERT_HEAD(&n->transfers, t, link);
-	if (curl_multi_add_handle(l->multi, t->easy) != CURLM_OK)
-		finish(n, t, CURLE_FAILED_INIT);
+	if (t->lane == LANE_REUSE)
+		t->host = host_of(&n->hosts, t->url);
+	if (!t->host || host_enter(t->host, t)) {
+		begin(n, t);
+	} else if (!n->expiring) {
+		n->expiring = true;
+		net_after(n, EXPIRE_MS, expire, n);
+	}
 }
 
 static void kick(struct net *n, int64_t now)
@@ -368,10 +416,16 @@ static void release(struct net *n)
 {
 	struct transfer *t;
 	struct task *task;
+	struct host *h;
 
+	LIST_FOREACH(h, &n->hosts, link)
+		while ((t = host_take(h)))
+			transfer_free(t);
 	while ((t = LIST_FIRST(&n->transfers))) {
 		LIST_REMOVE(t, link);
 		curl_multi_remove_handle(n->lanes[t->lane].multi, t->easy);
+		if (t->host)
+			host_leave(t->host);
 		transfer_free(t);
 	}
 	while ((task = TAKE(n->first))) {
@@ -424,6 +478,7 @@ enum err net_new(const struct net_config *c, struct net **out, struct errinfo *e
 	n->last = &n->first;
 	n->epoll = n->wake = -1;
 	LIST_INIT(&n->transfers);
+	LIST_INIT(&n->hosts);
 	pthread_mutex_init(&n->mutex, NULL);
 	if (!open_all(n)) {
 		release(n);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "callgate/clock.h"
 #include "callgate/mem.h"
 #include "callgate/text.h"
 
@@ -119,6 +120,8 @@ struct transfer *transfer_new(const struct net_request *rq, const struct net_con
 	struct transfer *t = xcalloc(1, sizeof *t);
 
 	t->once = rq->once;
+	t->url = xstrdup(rq->url);
+	t->until_ms = mono_ms() + rq->timeout_ms;
 	t->done = rq->done;
 	t->arg = rq->arg;
 	buf_init(&t->answer, rq->max_body_bytes);
@@ -138,6 +141,7 @@ void transfer_free(struct transfer *t)
 	curl_easy_cleanup(t->easy);
 	curl_slist_free_all(t->headers);
 	buf_done(&t->answer);
+	free(t->url);
 	free(t);
 }
 

@@ -17,10 +17,14 @@ struct transfer {
 	bool                 cut;
 	int                  sent;      /* times the request was about to leave */
 	int                  lane;
+	struct host         *host;      /* of a transfer that may have to wait; NULL: goes at once */
+	char                *url;       /* until it has one */
+	int64_t              until_ms;  /* mono */
 	net_done_fn         *done;
 	void                *arg;
 	char                 words[CURL_ERROR_SIZE];
 	LIST_ENTRY(transfer) link;
+	STAILQ_ENTRY(transfer) wait;
 };
 LIST_HEAD(transfer_list, transfer);
 

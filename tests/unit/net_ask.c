@@ -11,6 +11,7 @@
 #include "callgate/clock.h"
 #include "callgate/mem.h"
 #include "callgate/net.h"
+#include "host.h"
 #include "unit/socket_server.h"
 
 struct told {
@@ -328,6 +329,31 @@ static void hundreds_wait_at_once_on_one_thread(void **state)
 	sserver_free(s);
 }
 
+/* What waits for its turn at a host that has died ends in its own time, certainly unsent, and
+ * is in nobody else's way. */
+static void requests_to_one_host_take_turns_and_hold_up_no_other(void **state)
+{
+	struct sserver *dead = sserver_new(stay_silent, NULL), *alive = sserver_new(echo, NULL);
+	struct net *n = make_net(NULL, 1000);
+	int i;
+
+	(void)state;
+	for (i = 0; i < 100; i++)
+		assert_int_equal(send_to(n, "http", dead->port, false, 1500), OK);
+	assert_int_equal(ask(n, alive->port, false), OK);
+	assert_int_equal(told.count, 1);
+	wait_told(101);
+	assert_int_equal(told.last.err == ERR_UNAVAILABLE || told.last.err == ERR_UNCERTAIN, 1);
+	assert_int_equal(dead->requests, HOST_REQUESTS_MAX);
+	for (i = 0; i < 200; i++)
+		assert_int_equal(send_to(n, "http", alive->port, false, 10000), OK);
+	wait_told(301);
+	assert_int_equal(alive->requests, 201);
+	net_free(n);
+	sserver_free(dead);
+	sserver_free(alive);
+}
+
 static void nobody_is_called_back_once_the_net_is_gone(void **state)
 {
 	struct sserver *s = sserver_new(stay_silent, NULL);
@@ -463,6 +489,7 @@ int main(void)
 		cmocka_unit_test(the_environment_has_no_say_in_where_requests_go),
 		cmocka_unit_test(past_the_ceiling_nothing_is_sent),
 		cmocka_unit_test(hundreds_wait_at_once_on_one_thread),
+		cmocka_unit_test(requests_to_one_host_take_turns_and_hold_up_no_other),
 		cmocka_unit_test(nobody_is_called_back_once_the_net_is_gone),
 		cmocka_unit_test(tasks_run_in_their_order_and_timers_at_their_time),
 		cmocka_unit_test(a_certificate_nobody_vouches_for_is_refused_before_anything_is_sent),
