@@ -17,6 +17,8 @@ struct livekit_pace {
 	int talk_poll_ms;       /* between looks whether an answered call is over    */
 	int agent_poll_ms;      /* between looks whether the agent is in the room    */
 	int close_ms;           /* from hanging up to the look whether it helped     */
+	int stale_ms;           /* a room seen empty for so long has nobody in it, whatever else is said */
+	int word_ms;            /* for LiveKit to tell how a leg ended that is gone */
 	int polls_per_s;        /* of one project, at most                           */
 	int server_slack_s;     /* LiveKit's deadline for a dial, past the ring timeout; ours is 10 s later */
 };

@@ -98,7 +98,8 @@ struct wire_livekit_participant {
 bool wire_livekit_leg_read(const char *body, size_t len, char *sip_call_id, size_t size) MUST_USE;
 bool wire_livekit_participant_read(const char *body, size_t len, struct wire_livekit_participant *out) MUST_USE;
 bool wire_livekit_agent_active(const char *body, size_t len, bool *active) MUST_USE;    /* of ListParticipants */
-bool wire_livekit_rooms_read(const char *body, size_t len, size_t *count) MUST_USE;     /* of ListRooms */
+/* Of ListRooms: how many rooms, and how many are in them, agents not counted. */
+bool wire_livekit_rooms_read(const char *body, size_t len, size_t *rooms, int64_t *participants) MUST_USE;
 
 /* A webhook's body. */
 struct wire_livekit_event {
@@ -109,5 +110,16 @@ struct wire_livekit_event {
 	struct wire_livekit_participant participant;    /* all empty when there is none */
 };
 bool wire_livekit_event_read(const char *body, size_t len, struct wire_livekit_event *out) MUST_USE;
+
+/* The two parts of a token (RFC 7519) that say something, decoded. Nobody has looked at its
+ * signature yet. */
+struct wire_livekit_claims {
+	char    iss[128];
+	char    sha256[64];
+	bool    expires;
+	int64_t exp, nbf;       /* seconds since 1970; nbf 0: none */
+};
+bool wire_livekit_token_alg(const char *json, size_t len, char *alg, size_t size) MUST_USE;
+bool wire_livekit_claims_read(const char *json, size_t len, struct wire_livekit_claims *out) MUST_USE;
 
 #endif

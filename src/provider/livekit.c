@@ -3,16 +3,16 @@
  * where the attempts live. */
 #include "callgate/livekit.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "callgate/clock.h"
-#include "callgate/digest.h"
 #include "callgate/mem.h"
 #include "callgate/text.h"
 #include "callgate/version.h"
 #include "livekit_attempt.h"
+#include "livekit_name.h"
+#include "livekit_notice.h"
 
 #define IDLE_CONNECTIONS 64
 #define REQUESTS_SPARE   1024
@@ -56,17 +56,22 @@ static enum err find_project(struct livekit *lk, const struct wire_livekit_trunk
 
 /* ── an attempt ─────────────────────────────────────────────────────────────────── */
 
+static struct livekit_name attempt_name(const struct dial_request *rq)
+{
+	return (struct livekit_name){ rq->org_id, rq->call_id, rq->attempt };
+}
+
 static void attempt_freep(struct attempt **a)
 {
 	if (*a)
 		attempt_free(*a);
 }
 
-/* What every order needs; the dial's own things only for prepare(). */
-static enum err attempt_new(struct livekit *lk, const struct dial_request *rq, struct attempt **out, struct errinfo *e)
+enum err livekit_attempt_new(struct livekit *lk, const struct dial_request *rq, struct attempt **out,
+                             struct errinfo *e)
 {
 	CLEANUP(attempt_freep) struct attempt *a = NULL;
-	char id[ID_TEXT_SIZE];
+	const struct livekit_name name = attempt_name(rq);
 	enum err err;
 
 	if (atomic_fetch_add(&lk->alive, 1) >= lk->max_calls) {
@@ -84,8 +89,8 @@ static enum err attempt_new(struct livekit *lk, const struct dial_request *rq, s
 	a->undialed = rq->phase == 0;
 	a->seen = rq->phase == 3;
 	a->answered = rq->answered;
-	id_format(&rq->call_id, id);
-	snprintf(a->identity, sizeof a->identity, "cg-%s-a%d", id, rq->attempt);
+	if (!livekit_name_identity(&name, a->identity))
+		return err_set(e, ERR_INTERNAL, "attempt %d of organization %lld has no name", rq->attempt, (long long)rq->org_id);
 	if (rq->provider_ref)
 		str_copy(a->room, sizeof a->room, rq->provider_ref);
 	err = wire_livekit_trunk_read(rq->trunk_config ? rq->trunk_config : "{}", &a->config, e);
@@ -109,33 +114,23 @@ static enum err add_trunk(struct attempt *a, const struct dial_request *rq, stru
 	return OK;
 }
 
-/* The name is found by nobody who does not know it: who knows a call's id, as its client
- * does, cannot join its room. */
-static void name_room(struct attempt *a)
-{
-	uint8_t noise[8];
-	char hex[2 * sizeof noise + 1];
-
-	random_bytes(noise, sizeof noise);
-	hex_encode(noise, sizeof noise, hex);
-	snprintf(a->room, sizeof a->room, "%.46s-%s", a->identity, hex);
-}
-
 /* ── the table ──────────────────────────────────────────────────────────────────── */
 
 static enum err lk_prepare(struct provider *p, const struct dial_request *rq, struct errinfo *e)
 {
 	CLEANUP(attempt_freep) struct attempt *a = NULL;
 	struct livekit *lk = of(p);
-	enum err err = attempt_new(lk, rq, &a, e);
+	const struct livekit_name name = attempt_name(rq);
+	enum err err = livekit_attempt_new(lk, rq, &a, e);
 
 	if (!err)
 		err = add_trunk(a, rq, e);
+	if (!err && !livekit_name_room(&name, a->room))
+		err = err_set(e, ERR_INTERNAL, "attempt %d has no name", rq->attempt);
 	if (!err)
 		err = projects_admit(&lk->projects, a->project, a->trunk, e);
 	if (err)
 		return err;
-	name_room(a);
 	a->seen = a->answered = false;
 	a->dialed_at = 0;
 	str_copy(a->from, sizeof a->from, rq->from);
@@ -150,7 +145,7 @@ static enum err lk_dial(struct provider *p, const struct dial_request *rq, struc
 {
 	CLEANUP(attempt_freep) struct attempt *a = NULL;
 	struct livekit *lk = of(p);
-	enum err err = attempt_new(lk, rq, &a, e);
+	enum err err = livekit_attempt_new(lk, rq, &a, e);
 
 	if (!err)
 		err = add_trunk(a, rq, e);
@@ -165,7 +160,7 @@ static enum err lk_dial(struct provider *p, const struct dial_request *rq, struc
 static enum err lk_lookup(struct provider *p, const struct dial_request *rq, struct errinfo *e)
 {
 	struct attempt *a = NULL;
-	enum err err = attempt_new(of(p), rq, &a, e);
+	enum err err = livekit_attempt_new(of(p), rq, &a, e);
 
 	if (!err)
 		net_run(of(p)->net, attempt_lookup, a);
@@ -175,7 +170,7 @@ static enum err lk_lookup(struct provider *p, const struct dial_request *rq, str
 static enum err lk_hangup(struct provider *p, const struct dial_request *rq, struct errinfo *e)
 {
 	struct attempt *a = NULL;
-	enum err err = attempt_new(of(p), rq, &a, e);
+	enum err err = livekit_attempt_new(of(p), rq, &a, e);
 
 	if (!err)
 		net_run(of(p)->net, attempt_hangup, a);
@@ -237,6 +232,8 @@ static const struct provider_ops ops = {
 	.dial    = lk_dial,
 	.lookup  = lk_lookup,
 	.hangup  = lk_hangup,
+	.check   = livekit_check,
+	.hear    = livekit_hear,
 	.free    = lk_free,
 };
 
@@ -260,6 +257,8 @@ static struct livekit_pace usual_pace(const struct livekit_pace *given)
 		.talk_poll_ms   = or_usual(given->talk_poll_ms, 7000),
 		.agent_poll_ms  = or_usual(given->agent_poll_ms, 400),
 		.close_ms       = or_usual(given->close_ms, 300),
+		.word_ms        = or_usual(given->word_ms, 10000),
+		.stale_ms       = or_usual(given->stale_ms, 12000),
 		.polls_per_s    = or_usual(given->polls_per_s, 50),
 		.server_slack_s = or_usual(given->server_slack_s, 15),
 	};

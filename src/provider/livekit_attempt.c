@@ -18,6 +18,8 @@
  * shut by somebody. */
 #define ROOM_DEPARTURE_S 30
 #define UNASKED_MS       120000
+/* Still not ringing so shortly before its time was over: it never did. */
+#define MUTE_MS          2500
 
 /* ── memory and timers ──────────────────────────────────────────────────────────── */
 
@@ -266,20 +268,24 @@ static void answered(struct attempt *a, const char *sip_call_id)
 	LOG_DEBUG("livekit.answered", LOG_ID("call", &a->node.id), LOG_STR("sip_call_id", sip_call_id));
 	projects_trunk_went(&a->lk->projects, a->project, a->trunk, true);
 	a->seen = true;
-	a->last = LIVEKIT_STATUS_ACTIVE;
+	attempt_reached(a, LIVEKIT_STATUS_ACTIVE);
 	attempt_tell(a, PROVIDER_ACCEPTED, NULL, 0);
-	if (!a->answered) {
-		a->answered = true;
-		a->until = mono_ms() + (int64_t)a->max_duration_s * 1000;
-		attempt_tell(a, PROVIDER_ANSWERED, NULL, 0);
-	}
-	attempt_follow(a, a->closing ? a->lk->pace.close_ms : a->lk->pace.talk_poll_ms);
+	attempt_is_answered(a);
+	if (a->left == LEFT_FOR_GOOD)   /* and was over before the answer came */
+		attempt_end_left(a, a->left_reason);
+	else
+		attempt_follow(a, a->closing ? a->lk->pace.close_ms : a->lk->pace.talk_poll_ms);
 }
 
 /* Perhaps a phone rings. It is not dialed again by anybody: lookup() asks. */
 static void uncertain(struct attempt *a, const char *why)
 {
 	LOG_INFO("livekit.uncertain", LOG_ID("call", &a->node.id), LOG_INT("attempt", a->attempt), LOG_STR("error", why));
+	a->doubted = true;
+	if (a->left == LEFT_FOR_GOOD) {
+		attempt_end_left(a, a->left_reason);
+		return;
+	}
 	if (a->seen || a->closing) {
 		attempt_follow(a, 500);
 		return;
@@ -310,9 +316,10 @@ static void settle_trunk(struct attempt *a, const struct livekit_verdict *v)
 static void dial_failed(struct attempt *a, const struct net_answer *answer)
 {
 	struct livekit_context c = {
-		.ringing = a->ringing, .hung_up = a->closing != CLOSING_NOT,
+		.ringing = a->ringing || a->last >= LIVEKIT_STATUS_RINGING, .hung_up = a->closing != CLOSING_NOT,
 		/* a second of grace: their clock starts after ours, and both round */
 		.rang_out = mono_ms() - a->dialed_at >= a->ring_timeout_s * INT64_C(1000) - 1000,
+		.mute = a->mute_at >= a->dialed_at + a->ring_timeout_s * INT64_C(1000) - MUTE_MS,
 	};
 	struct wire_livekit_error e;
 	struct livekit_verdict v;

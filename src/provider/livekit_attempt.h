@@ -12,6 +12,7 @@
 #include "callgate/livekit.h"
 #include "callgate/net.h"
 #include "callgate/wire_livekit.h"
+#include "livekit_name.h"
 #include "livekit_outcome.h"
 #include "livekit_project.h"
 
@@ -26,7 +27,10 @@ enum attempt_stage {
 
 enum attempt_closing { CLOSING_NOT, CLOSING_ASKED, CLOSING_MAX_DURATION };
 
-#define ROOM_SIZE 64            /* as a provider_event's ref */
+/* What a message said of the leg: that it has left, and whether it may come back. */
+enum attempt_left { LEFT_NOT, LEFT_PERHAPS, LEFT_FOR_GOOD };
+
+#define ROOM_SIZE LIVEKIT_NAME_SIZE
 
 struct attempt {
 	struct idnode            node;          /* first */
@@ -44,9 +48,17 @@ struct attempt {
 	bool                     undialed;      /* an order about one that was only prepared */
 	bool                     looking;       /* a look is under way */
 	enum attempt_stage       look_stage;    /* when it began       */
+	bool                     look_seen;
+	bool                     doubted;       /* LiveKit may have crashed: is the leg really there? */
+	bool                     counting;      /* and that is being asked */
+	int64_t                  empty_since;   /* the room was seen empty all the time, mono ms; 0: not */
+	int64_t                  mute_at;       /* last seen being dialed, and not ringing; mono ms      */
+	int64_t                  gone_since;    /* absent, and nobody says how it ended; mono ms, 0: not */
+	enum attempt_left        left;
+	enum wire_livekit_reason left_reason;
 	bool                     asked;         /* lookup() wants an answer */
 	bool                     seen, ringing, answered;
-	enum wire_livekit_status last;
+	enum wire_livekit_status last;          /* as far as it ever got */
 	int                      ring_timeout_s, max_duration_s;
 	int64_t                  dialed_at;     /* mono ms, 0: not yet */
 	int64_t                  poll_at, until;        /* the next look; when patience ends */
@@ -92,6 +104,10 @@ struct livekit {
 	int                 n_sweeps;
 };
 
+/* What every order needs: from the table's functions, on any thread. */
+enum err livekit_attempt_new(struct livekit *lk, const struct dial_request *rq, struct attempt **out,
+                             struct errinfo *e) MUST_USE;
+
 /* ── orders (from the driver's table, run on the net's thread) ──────────────────── */
 
 /* Each takes an attempt that is not in the map yet; all but the first go on with the one that
@@ -122,8 +138,21 @@ int  attempt_jitter(int ms);            /* 0.75 to 1.25 of it */
 /* ── following (livekit_follow.c) ───────────────────────────────────────────────── */
 
 void attempt_follow(struct attempt *a, int first_look_ms);      /* it is alive, or was */
+/* One that another process dialed, or this one before it lost sight of it. */
+struct attempt *attempt_take_up(struct attempt *like);
 void attempt_look_later(struct attempt *a);
 void attempt_due(struct attempt *a);    /* its timer rang */
+/* It was seen, or said to be, so far; never back: after a crash LiveKit says "dialing" of a talk. */
+void attempt_reached(struct attempt *a, enum wire_livekit_status status);
+void attempt_observe(struct attempt *a, const struct wire_livekit_participant *p);
+void attempt_is_answered(struct attempt *a);
+void attempt_end_left(struct attempt *a, enum wire_livekit_reason reason);
+
+/* ── asking the room (livekit_room.c) ───────────────────────────────────────────── */
+
+void attempt_ask_who_ended(struct attempt *a);  /* an answered leg is gone: ends it */
+/* After a look that found it there: is it, or only what a crash left behind? */
+void attempt_doubt(struct attempt *a);
 
 /* ── asking (livekit_ask.c) ─────────────────────────────────────────────────────── */
 

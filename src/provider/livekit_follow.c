@@ -13,10 +13,21 @@
 #define CLOSING_ROUNDS_MAX 30
 #define ASK_AGAIN_MS       2000
 #define JOIN_GRACE_MS      5000
+#define LAST_RING_LOOK_MS  1000
 
 static void close_room(struct attempt *a);
 
 /* ── looking ────────────────────────────────────────────────────────────────────── */
+
+/* One look shortly before the phone stops ringing: a trunk that is silent to the end and a callee
+ * who does not answer end with the same words, and differ in what was seen last. */
+static int64_t ring_look(const struct attempt *a, int64_t now)
+{
+	int64_t at = now + attempt_jitter(a->lk->pace.ring_poll_ms);
+	int64_t last = a->dialed_at + a->ring_timeout_s * INT64_C(1000) - LAST_RING_LOOK_MS;
+
+	return now < last && at > last ? last : at;
+}
 
 void attempt_look_later(struct attempt *a)
 {
@@ -30,7 +41,7 @@ void attempt_look_later(struct attempt *a)
 	else if (a->answered)
 		a->poll_at = now + attempt_jitter(a->lk->pace.talk_poll_ms);
 	else
-		a->poll_at = now + attempt_jitter(a->lk->pace.ring_poll_ms);
+		a->poll_at = ring_look(a, now);
 	attempt_set_timer(a);
 }
 
@@ -55,66 +66,48 @@ static void answer_lookup(struct attempt *a)
 		attempt_tell(a, PROVIDER_RINGING, NULL, 0);
 }
 
-static void observe(struct attempt *a, const struct wire_livekit_participant *p)
+void attempt_reached(struct attempt *a, enum wire_livekit_status status)
+{
+	if (status > a->last)
+		a->last = status;
+}
+
+void attempt_is_answered(struct attempt *a)
+{
+	if (a->answered)
+		return;
+	a->answered = true;
+	a->until = mono_ms() + (int64_t)a->max_duration_s * 1000;
+	attempt_tell(a, PROVIDER_ANSWERED, NULL, 0);
+}
+
+void attempt_observe(struct attempt *a, const struct wire_livekit_participant *p)
 {
 	if (!a->seen) {
 		a->seen = true;
 		attempt_tell(a, PROVIDER_ACCEPTED, NULL, 0);
 	}
-	if (p->status == LIVEKIT_STATUS_RINGING && !a->ringing) {
+	if (p->status == LIVEKIT_STATUS_RINGING && !a->ringing && !a->answered) {
 		a->ringing = true;
 		projects_trunk_went(&a->lk->projects, a->project, a->trunk, true);
 		attempt_tell(a, PROVIDER_RINGING, NULL, 0);
 	}
-	if (p->status == LIVEKIT_STATUS_ACTIVE && !a->answered) {
-		a->answered = true;
-		a->until = mono_ms() + (int64_t)a->max_duration_s * 1000;
-		attempt_tell(a, PROVIDER_ANSWERED, NULL, 0);
-	}
-	if (p->status != LIVEKIT_STATUS_NONE)
-		a->last = p->status;
+	if (p->status == LIVEKIT_STATUS_ACTIVE)
+		attempt_is_answered(a);
+	if (p->status == LIVEKIT_STATUS_DIALING && !a->ringing)
+		a->mute_at = mono_ms();
+	attempt_reached(a, p->status);
 }
 
 /* ── the end ────────────────────────────────────────────────────────────────────── */
 
-static void end_left(struct attempt *a, enum wire_livekit_reason reason)
+void attempt_end_left(struct attempt *a, enum wire_livekit_reason reason)
 {
 	struct call_outcome o = livekit_judge_left(a->last, reason, a->answered, a->closing != CLOSING_NOT);
 
 	if (a->closing == CLOSING_MAX_DURATION && a->answered)
 		o = attempt_outcome(REASON_MAX_DURATION, "", false);
 	attempt_end(a, &o);
-}
-
-/* Who ended a talk is not told by an absent leg, but by its room: it stays a while after the
- * callee hung up, and is gone when our side shut it. */
-static void room_looked_for(void *arg, const struct net_answer *answer)
-{
-	struct attempt *a = arg;
-	size_t rooms = 1;
-
-	if (!attempt_heard(a, answer))
-		return;
-	if (answer->err || answer->status != 200 || !wire_livekit_rooms_read(answer->body, answer->body_len, &rooms))
-		rooms = 1;
-	end_left(a, rooms ? LIVEKIT_REASON_UNKNOWN : LIVEKIT_ROOM_DELETED);
-}
-
-static void ask_for_room(struct attempt *a)
-{
-	const struct livekit_ask ask = {
-		.method = "RoomService/ListRooms", .grants = LIVEKIT_GRANT_ROOM_LIST, .timeout_ms = LIVEKIT_SHORT_MS,
-		.done = room_looked_for, .arg = a,
-	};
-	CLEANUP(buf_done) struct buf body;
-	struct errinfo e;
-
-	buf_init(&body, LIVEKIT_BODY_MAX);
-	wire_livekit_name_rooms(&body, a->room);
-	a->poll_at = a->until = 0;
-	attempt_set_timer(a);
-	if (!attempt_asked(a, livekit_ask(a->lk, a->project, &ask, &body, &e)))
-		end_left(a, LIVEKIT_REASON_UNKNOWN);
 }
 
 /* A dial that LiveKit has not begun by its own deadline is dropped there; until then an
@@ -124,6 +117,28 @@ static bool may_still_join(const struct attempt *a)
 	int64_t deadline = a->dialed_at + (a->ring_timeout_s + a->lk->pace.server_slack_s) * INT64_C(1000) + JOIN_GRACE_MS;
 
 	return !a->seen && !a->answered && mono_ms() < deadline;
+}
+
+/* How it ended is told by a message, if anybody tells: LiveKit repeats what was not taken,
+ * with up to 8 s in between. Only then is it unknown. */
+static bool may_still_be_told(struct attempt *a)
+{
+	int64_t now = mono_ms();
+
+	if (!a->gone_since)
+		a->gone_since = now;
+	return now - a->gone_since < a->lk->pace.word_ms;
+}
+
+static void wait_for_word(struct attempt *a)
+{
+	if (a->stage == ATTEMPT_UNCERTAIN) {
+		attempt_tell(a, PROVIDER_UNCERTAIN, NULL, attempt_jitter(a->lk->pace.word_ms / 4));
+		a->asked = false;
+		return;
+	}
+	a->poll_at = mono_ms() + a->lk->pace.word_ms / 4;
+	attempt_set_timer(a);
 }
 
 static void absent(struct attempt *a)
@@ -138,10 +153,14 @@ static void absent(struct attempt *a)
 		else
 			attempt_tell(a, PROVIDER_UNCERTAIN, NULL, attempt_jitter(ASK_AGAIN_MS));
 		a->asked = false;
+	} else if (a->left) {           /* as we were told */
+		attempt_end_left(a, a->left_reason);
 	} else if (a->closing && (a->answered || a->seen)) {
-		end_left(a, LIVEKIT_REASON_UNKNOWN);
+		attempt_end_left(a, LIVEKIT_REASON_UNKNOWN);
 	} else if (a->answered) {
-		ask_for_room(a);
+		attempt_ask_who_ended(a);
+	} else if (!a->closing && may_still_be_told(a)) {
+		wait_for_word(a);
 	} else {
 		attempt_end(a, &unknown);
 	}
@@ -151,25 +170,30 @@ static void absent(struct attempt *a)
 
 static void present(struct attempt *a, const struct wire_livekit_participant *p)
 {
-	observe(a, p);
+	attempt_observe(a, p);
 	if (p->disconnected || p->status == LIVEKIT_STATUS_HANGUP) {
-		end_left(a, p->reason);
+		attempt_end_left(a, p->reason);
 		return;
 	}
+	a->left = LEFT_NOT;             /* it has come back */
+	a->gone_since = 0;
 	if (a->asked)
 		answer_lookup(a);
 	if (a->stage == ATTEMPT_UNCERTAIN)
 		attempt_follow(a, 0);
-	if (a->closing)
+	if (a->closing) {
 		close_room(a);
-	else
-		attempt_look_later(a);
+		return;
+	}
+	attempt_look_later(a);
+	attempt_doubt(a);
 }
 
 /* LiveKit could not be asked. Whoever asked us asks again; what we follow by ourselves is
  * looked at again, until it should be over. */
 static void not_told(struct attempt *a)
 {
+	a->doubted = true;
 	if (a->asked || a->stage == ATTEMPT_UNCERTAIN) {
 		a->asked = false;
 		attempt_tell(a, PROVIDER_UNCERTAIN, NULL, attempt_jitter(ASK_AGAIN_MS));
@@ -203,12 +227,12 @@ static void looked(void *arg, const struct net_answer *answer)
 	if (a->stage == ATTEMPT_DIALING) {
 		/* The dial's own answer will say how it ended; this is only about ringing. */
 		if (sound && !p.disconnected)
-			observe(a, &p);
+			attempt_observe(a, &p);
 		if (!a->ringing && !a->answered && !a->closing)
 			attempt_look_later(a);
-	} else if (a->look_stage == ATTEMPT_DIALING) {
-		/* What it saw is older than the dial's answer: an absent leg may only have been
-		 * about to join. */
+	} else if (a->look_stage == ATTEMPT_DIALING || (a->seen && !a->look_seen && !sound)) {
+		/* What it saw is older than the dial's answer, or than a message: an absent leg may
+		 * only have been about to join. */
 		not_told(a);
 	} else if (sound) {
 		present(a, &p);
@@ -233,6 +257,7 @@ static void look(struct attempt *a)
 	buf_init(&body, LIVEKIT_BODY_MAX);
 	wire_livekit_name_leg(&body, a->room, a->identity);
 	a->look_stage = a->stage;
+	a->look_seen = a->seen;
 	a->looking = attempt_asked(a, livekit_ask(a->lk, a->project, &ask, &body, &e));
 	if (!a->looking)
 		not_told(a);
@@ -362,10 +387,11 @@ void attempt_due(struct attempt *a)
 /* ── orders ─────────────────────────────────────────────────────────────────────── */
 
 /* One that another process dialed, or this one before it lost sight of it. */
-static struct attempt *take_up(struct attempt *like)
+struct attempt *attempt_take_up(struct attempt *like)
 {
 	attempt_enter(like);
 	like->stage = ATTEMPT_UNCERTAIN;
+	like->doubted = true;
 	return like;
 }
 
@@ -385,7 +411,7 @@ void attempt_lookup(void *arg)
 	if (a)
 		attempt_free(like);
 	else
-		a = take_up(like);
+		a = attempt_take_up(like);
 	switch (a->stage) {
 	case ATTEMPT_CREATING:
 	case ATTEMPT_AWAITING:
@@ -419,7 +445,7 @@ void attempt_hangup(void *arg)
 	if (a)
 		attempt_free(like);
 	else
-		a = take_up(like);
+		a = attempt_take_up(like);
 	switch (a->stage) {
 	case ATTEMPT_CREATING:
 	case ATTEMPT_AWAITING:

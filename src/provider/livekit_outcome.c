@@ -186,6 +186,12 @@ static void judge_words(int status, const struct wire_livekit_error *e, const st
 	if (str_eq(r->name, "ring_timeout") && (c->hung_up || !c->rang_out)) {
 		out->outcome.reason = REASON_CANCELED;
 		str_copy(out->outcome.provider_code, sizeof out->outcome.provider_code, c->hung_up ? "canceled" : "removed");
+	} else if (str_eq(r->name, "ring_timeout") && c->mute && !c->ringing) {
+		/* And the same words when nobody is at the other end of the trunk, which LiveKit finds
+		 * out by itself only after 32 s. Not held against the trunk: some never say that it
+		 * rings. */
+		out->outcome.reason = REASON_CARRIER_UNAVAILABLE;
+		str_copy(out->outcome.provider_code, sizeof out->outcome.provider_code, "trunk_silent");
 	}
 }
 

@@ -29,6 +29,7 @@ struct livekit_context {
 	bool ringing;           /* it was seen ringing         */
 	bool hung_up;           /* we asked for the end        */
 	bool rang_out;          /* the ring timeout had passed */
+	bool mute;              /* seen shortly before that, and it was not ringing */
 };
 
 /* An answer to CreateSIPParticipant in wait mode that is not 200. */

@@ -8,6 +8,7 @@
 #include "callgate/log.h"
 #include "callgate/mem.h"
 #include "callgate/text.h"
+#include "livekit_token.h"
 
 #define PROJECT_FAILURES 5
 #define TRUNK_FAILURES   10
@@ -96,6 +97,20 @@ enum err projects_get(struct projects *ps, const char *url, const char *key, con
 	pthread_mutex_unlock(&ps->mutex);
 	*out = p;
 	return err;
+}
+
+/* What is compared never changes once it is on the list, and stays there. */
+bool projects_signed(struct projects *ps, const char *key, const char *token)
+{
+	const struct project *p;
+
+	pthread_mutex_lock(&ps->mutex);
+	p = ps->first;
+	pthread_mutex_unlock(&ps->mutex);
+	for (; p; p = p->next)
+		if (str_eq(p->key, key) && livekit_token_signed(token, p->secret))
+			return true;
+	return false;
 }
 
 struct trunk *projects_trunk(struct projects *ps, struct project *p, const char *name)

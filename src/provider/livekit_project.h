@@ -42,6 +42,8 @@ void projects_done(struct projects *ps);
  * the gateway ends, idle. */
 enum err projects_get(struct projects *ps, const char *url, const char *key, const char *secret, struct project **out,
                       struct errinfo *e);
+/* Does one of them sign with that key, and so has signed that token? */
+bool projects_signed(struct projects *ps, const char *key, const char *token);
 /* NULL when there are too many: such a trunk has no breaker. */
 struct trunk *projects_trunk(struct projects *ps, struct project *p, const char *name);
 

@@ -12,6 +12,8 @@
 #define EARLY_S    30           /* our clock may be ahead of theirs   */
 #define LIFE_MIN_S 600
 #define LATE_S     60
+#define LEEWAY_S   60           /* their clock, too */
+#define PART_MAX   4096         /* of a token; a webhook's has a few hundred bytes */
 
 static void put_flag(struct buf *b, bool on, const char *member)
 {
@@ -76,4 +78,52 @@ void livekit_token(struct buf *out, const char *key, const char *secret, unsigne
 	hmac_sha256(secret, strlen(secret), out->data + begin, out->len - begin, mac);
 	buf_char(out, '.');
 	put_base64url(out, mac, sizeof mac);
+}
+
+/* ── tokens that come ───────────────────────────────────────────────────────────── */
+
+/* One of the parts between the dots, decoded. */
+static bool decode_part(const char *text, size_t len, char out[PART_MAX], size_t *out_len)
+{
+	return len > 0 && len <= PART_MAX && base64url_decode(text, len, out, out_len);
+}
+
+bool livekit_token_read(const char *token, struct wire_livekit_claims *out)
+{
+	const char *first = strchr(token, '.'), *second = first ? strchr(first + 1, '.') : NULL;
+	char part[PART_MAX], alg[8];
+	size_t len;
+
+	/* Nothing but HS256 is ever computed here; a token that says otherwise is wrong all the same. */
+	return second && !strchr(second + 1, '.') &&
+	       decode_part(token, (size_t)(first - token), part, &len) &&
+	       wire_livekit_token_alg(part, len, alg, sizeof alg) && strcmp(alg, "HS256") == 0 &&
+	       decode_part(first + 1, (size_t)(second - first - 1), part, &len) &&
+	       wire_livekit_claims_read(part, len, out);
+}
+
+bool livekit_token_signed(const char *token, const char *secret)
+{
+	const char *end = strrchr(token, '.');
+	char text[BASE64URL_SIZE(SHA256_SIZE)];
+	uint8_t mac[SHA256_SIZE];
+	size_t len;
+
+	if (!end)
+		return false;
+	hmac_sha256(secret, strlen(secret), token, (size_t)(end - token), mac);
+	len = base64url_encode(mac, sizeof mac, text);
+	return strlen(end + 1) == len && bytes_equal(end + 1, text, len);
+}
+
+bool livekit_token_fits(const struct wire_livekit_claims *c, const char *body, size_t len, int64_t now_s)
+{
+	char text[BASE64_SIZE(SHA256_SIZE)];
+	uint8_t digest[SHA256_SIZE];
+	size_t n;
+
+	sha256(body, len, digest);
+	n = base64_encode(digest, sizeof digest, text);
+	return c->expires && now_s <= c->exp + LEEWAY_S && c->nbf <= now_s + LEEWAY_S &&
+	       strlen(c->sha256) == n && bytes_equal(c->sha256, text, n);
 }

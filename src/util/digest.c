@@ -2,6 +2,7 @@
 #include "callgate/digest.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -96,9 +97,11 @@ void hex_encode(const void *data, size_t len, char *out)
 	*out = '\0';
 }
 
-size_t base64url_encode(const void *data, size_t len, char *out)
+static const char url_letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+static const char letters_64[]  = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+static size_t encode(const char *letters, const void *data, size_t len, char *out)
 {
-	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 	const uint8_t *bytes = data;
 	char *o = out;
 
@@ -114,4 +117,48 @@ size_t base64url_encode(const void *data, size_t len, char *out)
 	}
 	*o = '\0';
 	return (size_t)(o - out);
+}
+
+size_t base64url_encode(const void *data, size_t len, char *out)
+{
+	return encode(url_letters, data, len, out);
+}
+
+size_t base64_encode(const void *data, size_t len, char *out)
+{
+	size_t n = encode(letters_64, data, len, out);
+
+	while (n % 4)
+		out[n++] = '=';
+	out[n] = '\0';
+	return n;
+}
+
+/* One text for each value: no padding, no spare bits. */
+bool base64url_decode(const char *text, size_t len, void *out, size_t *out_len)
+{
+	uint8_t *o = out;
+	uint32_t bits = 0;
+	unsigned have = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		const char *at = text[i] ? strchr(url_letters, text[i]) : NULL;
+
+		if (!at)
+			return false;
+		bits = bits << 6 | (uint32_t)(at - url_letters);
+		have += 6;
+		if (have >= 8) {
+			have -= 8;
+			*o++ = (uint8_t)(bits >> have);
+			bits &= (1u << have) - 1;
+		}
+	}
+	*out_len = (size_t)(o - (uint8_t *)out);
+	return have < 6 && bits == 0;
+}
+
+bool bytes_equal(const void *a, const void *b, size_t len)
+{
+	return CRYPTO_memcmp(a, b, len) == 0;
 }

@@ -279,11 +279,16 @@ bool wire_livekit_agent_active(const char *body, size_t len, bool *active)
 	return root != NULL;
 }
 
-bool wire_livekit_rooms_read(const char *body, size_t len, size_t *count)
+bool wire_livekit_rooms_read(const char *body, size_t len, size_t *rooms, int64_t *participants)
 {
 	CLEANUP(decref) json_t *root = load_object(body, len);
+	json_t *room;
+	size_t i;
 
-	*count = json_array_size(member(root, "rooms", NULL));
+	*participants = 0;
+	json_array_foreach(member(root, "rooms", NULL), i, room)
+		*participants += number_of(member(room, "num_participants", "numParticipants"));
+	*rooms = i;
 	return root != NULL;
 }
 
@@ -298,4 +303,35 @@ bool wire_livekit_event_read(const char *body, size_t len, struct wire_livekit_e
 	out->created_s = number_of(member(root, "created_at", "createdAt"));
 	read_participant(member(root, "participant", NULL), &out->participant);
 	return out->name[0] != '\0';
+}
+
+/* ── tokens ─────────────────────────────────────────────────────────────────────── */
+
+bool wire_livekit_token_alg(const char *json, size_t len, char *alg, size_t size)
+{
+	CLEANUP(decref) json_t *root = load_object(json, len);
+
+	return str_copy(alg, size, text_of(member(root, "alg", NULL))) && root;
+}
+
+/* RFC 7519 allows fractions. False: no time, or none that a clock will show. */
+static bool read_time(const json_t *v, int64_t *out)
+{
+	double t = json_number_value(v);
+
+	*out = t >= 0 && t < 1e15 ? (int64_t)t : 0;
+	return json_is_number(v) && t >= 0 && t < 1e15;
+}
+
+/* A name that does not fit is nobody's. */
+bool wire_livekit_claims_read(const char *json, size_t len, struct wire_livekit_claims *out)
+{
+	CLEANUP(decref) json_t *root = load_object(json, len);
+	json_t *exp = member(root, "exp", NULL), *nbf = member(root, "nbf", NULL);
+
+	*out = (struct wire_livekit_claims){ 0 };
+	out->expires = read_time(exp, &out->exp);
+	return root && (!nbf || read_time(nbf, &out->nbf)) &&
+	       str_copy(out->iss, sizeof out->iss, text_of(member(root, "iss", NULL))) &&
+	       str_copy(out->sha256, sizeof out->sha256, text_of(member(root, "sha256", NULL)));
 }

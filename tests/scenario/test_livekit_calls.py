@@ -154,6 +154,15 @@ def test_nobody_answers_until_the_ring_timeout(caller, livekit):
     assert livekit.invite(to)["ringing_timeout"] == "5s"
 
 
+def test_a_trunk_that_is_silent_until_the_ring_timeout_is_no_callee_who_does_not_answer(caller, livekit):
+    """LiveKit says the same of both. What was seen last tells them apart."""
+    to = destination(103)
+    record = ended(caller, livekit, to)
+    assert told(record) == CARRIER and record["outcome"]["providerCode"] == "trunk_silent"
+    assert record["attempts"] == 1 and record["timeline"]["ringingAt"] is None
+    livekit.invite(to)
+
+
 @pytest.mark.parametrize("name, expected", [
     ("timeout_race", NO_ANSWER), ("node_stopping", UNKNOWN), ("silent", CARRIER), ("no_final", CARRIER),
     ("refused", CARRIER),

@@ -148,6 +148,22 @@ static void what_is_unknown_or_was_seen_ringing_never_counts_as_never_rang(void 
 	}
 }
 
+static void a_trunk_that_never_rang_is_no_callee_who_does_not_answer(void **state)
+{
+	static const struct livekit_context mute = { .rang_out = true, .mute = true };
+	static const struct livekit_context rang = { .rang_out = true, .mute = true, .ringing = true };
+	struct wire_livekit_error e = error_of("canceled", "sip request timed out", 0, "");
+	struct livekit_verdict v;
+
+	(void)state;
+	livekit_judge_dial(408, &e, &mute, &v);
+	assert_int_equal(v.outcome.reason, REASON_CARRIER_UNAVAILABLE);
+	assert_string_equal(v.outcome.provider_code, "trunk_silent");
+	assert_false(v.outcome.never_rang);     /* some trunks never say that it rings */
+	livekit_judge_dial(408, &e, &rang, &v);
+	assert_int_equal(v.outcome.reason, REASON_NO_ANSWER);
+}
+
 static void a_hangup_of_ours_is_canceled_and_not_unanswered(void **state)
 {
 	static const struct livekit_context ours = { .hung_up = true }, others = { .ringing = true };
@@ -248,6 +264,7 @@ int main(void)
 		cmocka_unit_test(the_sip_code_decides_whatever_else_is_said),
 		cmocka_unit_test(without_sip_code_the_code_and_the_words_decide),
 		cmocka_unit_test(what_is_unknown_or_was_seen_ringing_never_counts_as_never_rang),
+		cmocka_unit_test(a_trunk_that_never_rang_is_no_callee_who_does_not_answer),
 		cmocka_unit_test(a_hangup_of_ours_is_canceled_and_not_unanswered),
 		cmocka_unit_test(blame_falls_on_the_trunk_for_its_own_faults_only),
 		cmocka_unit_test(a_room_that_cannot_be_made_rang_nobody),

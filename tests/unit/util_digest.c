@@ -130,6 +130,50 @@ static void hex_is_small_and_ends(void **state)
 	assert_string_equal(out, "");
 }
 
+static void base64_is_padded_and_has_the_other_letters(void **state)
+{
+	static const struct { const char *bytes; size_t len; const char *text; } rows[] = {
+		{ "", 0, "" }, { "f", 1, "Zg==" }, { "fo", 2, "Zm8=" }, { "foo", 3, "Zm9v" }, { "foobar", 6, "Zm9vYmFy" },
+		{ "\xfb\xff\xfe", 3, "+//+" },
+	};
+	char out[BASE64_SIZE(6)];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		assert_int_equal(base64_encode(rows[i].bytes, rows[i].len, out), strlen(rows[i].text));
+		assert_string_equal(out, rows[i].text);
+	}
+}
+
+static void base64url_is_read_back_and_nothing_else_is(void **state)
+{
+	static const char *const wrong[] = { "A", "AAAAA", "Zg==", "Zm8=", "Zh", "Zm9", "+//+", "Zm9v\n", "Zm 9v" };
+	uint8_t bytes[64], again[64];
+	char text[BASE64URL_SIZE(64)];
+	size_t len;
+
+	(void)state;
+	random_bytes(bytes, sizeof bytes);
+	for (size_t n = 0; n <= sizeof bytes; n++) {
+		assert_true(base64url_decode(text, base64url_encode(bytes, n, text), again, &len));
+		assert_int_equal(len, n);
+		assert_memory_equal(bytes, again, n);
+	}
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		if (base64url_decode(wrong[i], strlen(wrong[i]), again, &len))
+			fail_msg("%s", wrong[i]);
+	assert_false(base64url_decode("Z\0m9", 4, again, &len));
+}
+
+static void bytes_are_equal_only_when_all_are(void **state)
+{
+	(void)state;
+	assert_true(bytes_equal("abc", "abc", 3));
+	assert_false(bytes_equal("abc", "abd", 3));
+	assert_true(bytes_equal("abc", "abd", 2));
+	assert_true(bytes_equal("", "x", 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -139,6 +183,9 @@ int main(void)
 		cmocka_unit_test(threads_hash_side_by_side),
 		cmocka_unit_test(random_bytes_fill_all_that_was_asked_for_and_no_more),
 		cmocka_unit_test(hex_is_small_and_ends),
+		cmocka_unit_test(base64_is_padded_and_has_the_other_letters),
+		cmocka_unit_test(base64url_is_read_back_and_nothing_else_is),
+		cmocka_unit_test(bytes_are_equal_only_when_all_are),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

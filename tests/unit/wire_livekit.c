@@ -182,6 +182,7 @@ static void what_is_missing_is_none_and_what_is_no_answer_is_refused(void **stat
 	struct wire_livekit_participant p;
 	char id[64];
 	size_t n;
+	int64_t there;
 	bool active;
 
 	(void)state;
@@ -193,11 +194,14 @@ static void what_is_missing_is_none_and_what_is_no_answer_is_refused(void **stat
 	assert_false(wire_livekit_leg_read("OK", 2, id, sizeof id));
 	assert_true(wire_livekit_leg_read("{\"sip_call_id\":\"SCL_9\"}", 23, id, sizeof id));
 	assert_string_equal(id, "SCL_9");
-	assert_true(wire_livekit_rooms_read("{}", 2, &n));
+	assert_true(wire_livekit_rooms_read("{}", 2, &n, &there));
 	assert_int_equal(n, 0);
-	assert_true(wire_livekit_rooms_read("{\"rooms\":[{}]}", 14, &n));
+	assert_true(wire_livekit_rooms_read("{\"rooms\":[{}]}", 14, &n, &there));
 	assert_int_equal(n, 1);
-	assert_false(wire_livekit_rooms_read("", 0, &n));
+	assert_int_equal(there, 0);
+	assert_true(wire_livekit_rooms_read("{\"rooms\":[{\"num_participants\":1}]}", 34, &n, &there));
+	assert_int_equal(there, 1);
+	assert_false(wire_livekit_rooms_read("", 0, &n, &there));
 	assert_true(wire_livekit_agent_active("{\"participants\":[]}", 19, &active));
 	assert_false(active);
 }
@@ -236,6 +240,35 @@ static void a_webhook_is_read_as_it_is_sent(void **state)
 	assert_false(wire_livekit_event_read("{}", 2, &ev));
 }
 
+static bool claims(const char *json, struct wire_livekit_claims *c)
+{
+	return wire_livekit_claims_read(json, strlen(json), c);
+}
+
+static void a_token_says_who_and_until_when(void **state)
+{
+	struct wire_livekit_claims c;
+	char alg[16];
+
+	(void)state;
+	assert_true(wire_livekit_token_alg("{\"alg\":\"HS256\"}", 15, alg, sizeof alg));
+	assert_string_equal(alg, "HS256");
+	assert_false(wire_livekit_token_alg("HS256", 5, alg, sizeof alg));
+	assert_false(wire_livekit_token_alg("{\"alg\":\"HS256HS256HS256HS256\"}", 30, alg, sizeof alg));
+	assert_true(claims("{\"iss\":\"k\",\"exp\":1700000300,\"nbf\":1700000000.5,\"sha256\":\"x=\"}", &c));
+	assert_true(c.expires);
+	assert_int_equal(c.exp, 1700000300);
+	assert_int_equal(c.nbf, 1700000000);
+	assert_string_equal(c.sha256, "x=");
+	assert_true(claims("{\"iss\":\"k\",\"exp\":\"1700000300\"}", &c));
+	assert_false(c.expires);        /* a text is no time */
+	assert_true(claims("{\"exp\":1e300}", &c));
+	assert_false(c.expires);
+	assert_false(claims("{\"nbf\":\"x\"}", &c));
+	assert_false(claims("[]", &c));
+	assert_false(claims("", &c));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -251,6 +284,7 @@ int main(void)
 		TEST(what_is_missing_is_none_and_what_is_no_answer_is_refused),
 		TEST(an_agent_counts_once_it_is_active),
 		TEST(a_webhook_is_read_as_it_is_sent),
+		TEST(a_token_says_who_and_until_when),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,8 @@
     POST   /config     members of the configuration   POST /network  {"up": bool} or {"cut": true}
     POST   /forget     all rooms are lost, as after a crash
     POST   /reset      as new, ledgers and all
-    POST   /leg        {"to" or "identity": …, "do": "hangup"|"remove"}
+    POST   /leg        {"to" or "identity": …, "do": "hangup"|"remove"|"stale"|"rejoin"}; the last two are
+                       what a crash of the server does to a leg that ended, or did not, meanwhile
     POST   /hook       {"body": …, "wrong": …, "room": …}: a webhook made by hand, sent now
     POST   /sign       {"body": …, "wrong": …}: what such a one would carry
 """
@@ -118,8 +119,15 @@ class Control:
                 elif given["do"] == "hangup":
                     leg.removed.set_result("the callee hung up")
                     leg.leave("CLIENT_INITIATED")
+                elif given["do"] == "stale":
+                    leg.participant.stale = True
+                    leg.participant.on_removed = None
+                    leg.removed.set_result("ended while the server was away")
+                elif given["do"] == "rejoin":
+                    leg.status("dialing")
+                    leg.participant.activate()
                 else:
-                    raise ValueError("do: hangup or remove")
+                    raise ValueError("do: hangup, remove, stale or rejoin")
                 return {"found": True}
         return {"found": False}
 

@@ -128,7 +128,7 @@ class Hooks:
         """True once the receiver has it. A token is made once for all tries; any 4xx counts."""
         key = self.config["webhook_key"] or next(iter(self.config["keys"]))
         auth, body = signed(item["body"], key, self.config["keys"][key], item.get("wrong"))
-        headers = {"Content-Type": "application/webhook+json", "User-Agent": "LiveKit",
+        headers = {"Content-Type": "application/webhook+json", "User-Agent": "Go-http-client/1.1",
                    **({"Authorization": auth} if auth else {})}
         for wait in TRIES:
             await asyncio.sleep(wait / self.config["hook_speed"])

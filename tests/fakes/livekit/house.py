@@ -25,6 +25,7 @@ class Participant:
         self.room, self.identity, self.kind = room, identity, kind
         self.on_removed = None          # called with the reason when somebody throws it out
         self.was_active = False
+        self.stale = False              # only a row: the leg ended while the server was away
         self.info = {"sid": sid("PA"), "identity": identity, "state": "JOINING", "kind": kind,
                      "joined_at": int(now), "joined_at_ms": int(now * 1000), "version": 1, "client_protocol": 16,
                      "permission": {"can_subscribe": True, "can_publish": True, "can_publish_data": True,
@@ -68,7 +69,8 @@ class Room:
         self.watch()
 
     def view(self):
-        return {**self.info, "num_participants": len(self.participants),
+        """Agents are not counted; nor is what a crash has left behind, though it is still listed."""
+        return {**self.info, "num_participants": sum(one.counts and not one.stale for one in self.participants.values()),
                 "num_publishers": sum(1 for one in self.participants.values() if one.info.get("is_publisher"))}
 
     def somebody(self):
