@@ -89,6 +89,8 @@ struct call_outcome {
 	char             provider_code[48];     /* the provider's own word; "" if none         */
 	bool             never_rang;            /* certain: no phone rang, so the same call may
 	                                         * be dialed again within its own bound         */
+	bool             undialed;              /* more than that: nothing was dialed at all, for want
+	                                         * of a provider; the attempt does not count    */
 };
 
 /* Seconds that are charged for `talk_ms`: rounded up to `increment_s`, at least

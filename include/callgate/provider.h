@@ -76,7 +76,8 @@ struct provider_ops {
 	const char *name;       /* trunks.driver */
 
 	/* NULL when nothing has to be done before the intent (creating a room, waiting for an
-	 * agent). Ends in READY, or in ENDED with never_rang. */
+	 * agent). Ends in READY, or in ENDED with never_rang. ERR_UNAVAILABLE, here and from dial():
+	 * the provider is not there at the moment; the trunk is left alone for a while. */
 	enum err (*prepare)(struct provider *p, const struct dial_request *rq, struct errinfo *e);
 
 	/* Dials. Anything but OK means: certainly not dialed, and no event will follow. */

@@ -79,6 +79,7 @@ struct inflight {
 	struct lane_key lane;
 	struct id       call_id;
 	int             attempt;
+	int             spent;          /* earlier attempts that count                        */
 	enum call_state state;
 	int             phase;          /* 0 claimed, 1 intent, 2 uncertain, 3 the provider has it */
 	int             ring_timeout_s, max_duration_s;
@@ -143,9 +144,14 @@ struct call_retry {
 	struct call_ref     call;
 	struct call_outcome outcome;    /* of the attempt that ended                          */
 	int                 delay_ms;
+	/* It was never intended: it waits for the same attempt again. Only while it is merely claimed,
+	 * and by this gateway: said a second time, it must not meet the same attempt being dialed. */
+	bool                same;
 };
-/* The attempt ended, certainly without ringing a phone: the next waits in call_schedule. */
-enum err store_retry(struct store *s, const struct call_retry *items, size_t n, struct errinfo *e) MUST_USE;
+/* The attempt ended, certainly without ringing a phone: the next waits in call_schedule. Where the
+ * outcome is `undialed` it does not count. */
+enum err store_retry(struct store *s, int64_t gateway_id, const struct call_retry *items, size_t n,
+                     struct errinfo *e) MUST_USE;
 
 /* Ends queued calls of those lanes older than `ttl_ms` as queue_expired; at most `max`. */
 enum err store_expire_queued(struct store *s, int64_t gateway_id, const struct lane_key *lanes, size_t n_lanes,

@@ -177,10 +177,12 @@ void attempt_end(struct attempt *a, const struct call_outcome *o)
 	attempt_leave(a);
 }
 
-static void end_unrung(struct attempt *a, enum call_reason reason, const char *code)
+/* Nothing was dialed: LiveKit was not there, or would not. */
+static void end_undialed(struct attempt *a, const char *code)
 {
-	struct call_outcome o = attempt_outcome(reason, code, true);
+	struct call_outcome o = attempt_outcome(REASON_PROVIDER_ERROR, code, true);
 
+	o.undialed = true;
 	attempt_end(a, &o);
 }
 
@@ -210,7 +212,7 @@ static void created(void *arg, const struct net_answer *answer)
 		a->room[0] = '\0';      /* certainly not made: nothing to sweep */
 	if (answer->err) {
 		LOG_WARN("livekit.unreachable", LOG_STR("livekit", a->project->url), LOG_STR("error", answer->words));
-		end_unrung(a, REASON_PROVIDER_ERROR, "unreachable");
+		end_undialed(a, "unreachable");
 	} else if (answer->status != 200) {
 		wire_livekit_error_read(answer->body, answer->body_len, &e);
 		livekit_judge_room(answer->status, &e, &v);
@@ -246,6 +248,7 @@ static enum err create_room(struct attempt *a, struct errinfo *e)
 
 void attempt_prepare(void *arg)
 {
+	struct call_outcome too_long = attempt_outcome(REASON_CONFIGURATION, "request_too_large", true);
 	struct attempt *a = arg;
 	struct errinfo e;
 	enum err err;
@@ -258,7 +261,10 @@ void attempt_prepare(void *arg)
 	if (attempt_asked(a, err))
 		return;
 	LOG_WARN("livekit.not_asked", LOG_ID("call", &a->node.id), LOG_STR("error", e.text));
-	end_unrung(a, err == ERR_INVALID ? REASON_CONFIGURATION : REASON_PROVIDER_ERROR, "not_sent");
+	if (err == ERR_INVALID)
+		attempt_end(a, &too_long);
+	else
+		end_undialed(a, "not_sent");
 }
 
 /* ── the dial ───────────────────────────────────────────────────────────────────── */
@@ -344,7 +350,7 @@ static void dialed(void *arg, const struct net_answer *answer)
 		return;
 	/* A 200 without the call's own id is somebody else's, or cut short: it says nothing. */
 	if (answer->err == ERR_UNAVAILABLE)
-		end_unrung(a, REASON_PROVIDER_ERROR, "unreachable");
+		end_undialed(a, "unreachable");
 	else if (answer->err)
 		uncertain(a, answer->words);
 	else if (answer->status == 200 &&
@@ -385,6 +391,7 @@ void attempt_dial(void *arg)
 	struct call_outcome too_late = attempt_outcome(REASON_PROVIDER_ERROR, "room_expired", true);
 	struct errinfo e;
 
+	too_late.undialed = true;
 	if (attempt_refused(like))
 		return;
 	if (!a) {
@@ -399,7 +406,7 @@ void attempt_dial(void *arg)
 		attempt_set_timer(a);
 		if (!attempt_asked(a, create_leg(a, &e))) {
 			LOG_WARN("livekit.not_asked", LOG_ID("call", &a->node.id), LOG_STR("error", e.text));
-			end_unrung(a, REASON_PROVIDER_ERROR, "not_sent");
+			end_undialed(a, "not_sent");
 		} else {
 			forget_request(a);
 		}

@@ -195,6 +195,13 @@ static void judge_words(int status, const struct wire_livekit_error *e, const st
 	}
 }
 
+/* Where nothing was dialed because LiveKit could not, it need not be the call's end. */
+static void mark_undialed(struct livekit_verdict *v)
+{
+	v->outcome.undialed = v->fate == LIVEKIT_FATE_NOT_DIALED && v->outcome.reason == REASON_PROVIDER_ERROR &&
+	                      v->outcome.never_rang;
+}
+
 void livekit_judge_dial(int status, const struct wire_livekit_error *e, const struct livekit_context *c,
                         struct livekit_verdict *out)
 {
@@ -203,6 +210,7 @@ void livekit_judge_dial(int status, const struct wire_livekit_error *e, const st
 		judge_sip(e, c, out);
 	else
 		judge_words(status, e, c, out);
+	mark_undialed(out);
 }
 
 /* ── rooms ──────────────────────────────────────────────────────────────────────── */
@@ -217,6 +225,7 @@ void livekit_judge_room(int status, const struct wire_livekit_error *e, struct l
 	};
 	str_copy(out->outcome.provider_code, sizeof out->outcome.provider_code,
 	         status == 401 ? "unauthenticated" : status == 404 && !e->json ? "bad_route" : e->code[0] ? e->code : "http_error");
+	mark_undialed(out);
 }
 
 /* ── legs that are gone ─────────────────────────────────────────────────────────── */

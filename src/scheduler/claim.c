@@ -38,8 +38,13 @@ static void prepare(struct scheduler *s, struct flight *f, int64_t now)
 		return;
 	LOG_WARN("call.prepare_failed", LOG_ID("call", &f->node.id), LOG_INT("attempt", f->attempt),
 	         LOG_STR("error", e.text));
-	flight_end_reason(s, f, err == ERR_UNAVAILABLE || err == ERR_LIMIT || err == ERR_INTERNAL
-	                        ? REASON_PROVIDER_ERROR : REASON_CONFIGURATION, true);
+	if (err == ERR_UNAVAILABLE) {
+		trunk_rests(f->trunk, mono_us());
+		flight_end_undialed(s, f);
+	} else {
+		flight_end_reason(s, f, err == ERR_LIMIT || err == ERR_INTERNAL ? REASON_PROVIDER_ERROR : REASON_CONFIGURATION,
+		                  true);
+	}
 }
 
 static void enter(struct scheduler *s, struct inflight *in, int64_t now)
@@ -55,6 +60,7 @@ static void enter(struct scheduler *s, struct inflight *in, int64_t now)
 	f->paced = planned;
 	f->driver = driver_find(s, in->driver);
 	f->stage = STAGE_READY;
+	trunk_tries(f->trunk, mono_us());
 	if (!f->driver) {
 		LOG_WARN("call.no_driver", LOG_ID("call", &f->node.id), LOG_STR("driver", in->driver));
 		flight_end_reason(s, f, REASON_CONFIGURATION, true);
@@ -200,8 +206,11 @@ static void not_dialed(struct scheduler *s, struct flight *f, enum err err, cons
 		break;
 	case ERR_CONFLICT:      /* it is dialed, once, and its events will come */
 		break;
-	case OK:
 	case ERR_UNAVAILABLE:
+		trunk_rests(f->trunk, mono_us());
+		flight_end_undialed(s, f);
+		break;
+	case OK:
 	case ERR_UNCERTAIN:
 	case ERR_INTERNAL:
 	case ERR_COUNT:
@@ -223,6 +232,7 @@ static void dial(struct scheduler *s, struct flight *f, int64_t now)
 		not_dialed(s, f, err, &e);
 	} else {
 		flight_spend(f, mono_us());
+		trunk_serves(f->trunk);
 		LOG_DEBUG("call.initiated", LOG_ID("call", &f->node.id), LOG_INT("attempt", f->attempt),
 		          LOG_TEL("to", f->to), LOG_STR("driver", f->driver->name));
 	}

@@ -42,6 +42,18 @@ static int node_room(struct node *n, int64_t now_us, struct plan *out)
 	return room;
 }
 
+/* While its provider is not there: nobody, and then one. */
+static int trunk_room(const struct node *trunk, int64_t now_us, struct plan *out)
+{
+	if (!trunk->rest_ms)
+		return INT_MAX;
+	if (now_us >= trunk->rests_until)
+		return trunk->planned ? 0 : 1;
+	if (trunk->rests_until < out->ready_us)
+		out->ready_us = trunk->rests_until;
+	return 0;
+}
+
 static int lane_room(struct tenants *t, struct lane *lane, int64_t now_us, struct plan *out)
 {
 	struct node *nodes[] = { &lane->org->node, lane->project, lane->trunk };
@@ -54,6 +66,7 @@ static int lane_room(struct tenants *t, struct lane *lane, int64_t now_us, struc
 		if (!nodes[i]->enabled)
 			return 0;
 	}
+	room = trunk_room(lane->trunk, now_us, out);
 	for (int i = 0; i < 3 && room > 0; i++)
 		room = least(room, node_room(nodes[i], now_us, out));
 	return room;

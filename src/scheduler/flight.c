@@ -42,6 +42,7 @@ struct flight *flight_new(struct flights *fs, struct tenants *t, struct inflight
 	f->project = tenants_project(t, in->lane.org_id, in->lane.project_id, now_us);
 	f->trunk = tenants_trunk(t, in->lane.org_id, in->lane.trunk_id, now_us);
 	f->attempt = in->attempt;
+	f->spent = in->spent;
 	f->phase = in->phase;
 	f->state = in->state;
 	f->ring_timeout_s = in->ring_timeout_s;

@@ -30,6 +30,7 @@ struct flight {
 	struct node         *org, *project, *trunk;
 	const struct driver *driver;        /* NULL: this process has no such driver      */
 	int                  attempt;
+	int                  spent;         /* earlier attempts that count */
 	int                  phase;         /* 1 intent, 2 uncertain, 3 the provider has it */
 	enum stage           stage;
 	enum call_state      state;

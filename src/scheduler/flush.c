@@ -11,6 +11,7 @@
 
 #define REFUSED_AGAIN_MS 5000
 #define RETRY_MAX_MS     300000
+#define UNDIALED_MAX_MS  30000
 
 static bool has_progress(const struct flight *f)
 {
@@ -19,7 +20,7 @@ static bool has_progress(const struct flight *f)
 
 static bool retries(const struct scheduler *s, const struct flight *f)
 {
-	return f->ended && may_retry(s, f->attempt, &f->outcome);
+	return f->ended && may_retry(s, f->attempt, f->spent, &f->outcome);
 }
 
 static void said_progress(struct flight *f)
@@ -107,6 +108,28 @@ static int retry_delay(const struct scheduler *s, int attempt)
 	return (int)(ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS);
 }
 
+/* For want of a provider: a wait in proportion to what the call has waited already, so that a
+ * moment's trouble costs a moment, and hours of it a few questions a minute. */
+static int undialed_delay(struct scheduler *s, const struct id *call)
+{
+	int64_t age = call_age_ms(s, call), ms = age / 4;
+
+	if (ms > UNDIALED_MAX_MS)
+		ms = UNDIALED_MAX_MS;
+	if (ms < s->config.retry_base_ms)
+		ms = s->config.retry_base_ms;
+	ms = jitter(s, ms);
+	return (int)(ms < s->config.queue_ttl_ms - age ? ms : s->config.queue_ttl_ms - age);
+}
+
+static struct call_retry retry_of(struct scheduler *s, const struct flight *f)
+{
+	bool undialed = f->outcome.undialed;
+
+	return (struct call_retry){ .call = flight_ref(f), .outcome = f->outcome, .same = undialed && f->phase == 0,
+	                            .delay_ms = undialed ? undialed_delay(s, &f->node.id) : retry_delay(s, f->spent + 1) };
+}
+
 static enum err send_retries(struct scheduler *s, struct flight **f, size_t n, struct errinfo *e)
 {
 	struct call_retry items[DISPATCH_BATCH_MAX];
@@ -114,9 +137,8 @@ static enum err send_retries(struct scheduler *s, struct flight **f, size_t n, s
 
 	assert(n > 0 && n <= DISPATCH_BATCH_MAX);
 	for (size_t i = 0; i < n; i++)
-		items[i] = (struct call_retry){ .call = flight_ref(f[i]), .outcome = f[i]->outcome,
-		                                .delay_ms = retry_delay(s, f[i]->attempt) };
-	err = store_retry(s->store, items, n, e);
+		items[i] = retry_of(s, f[i]);
+	err = store_retry(s->store, s->lease.gateway_id, items, n, e);
 	for (size_t i = 0; !err && i < n; i++) {
 		log_end(f[i], "call.retry");
 		slot_freed(s, f[i]);
@@ -217,8 +239,9 @@ static void flush_strays(struct scheduler *s)
 	for (size_t i = 0; i < n; i++) {
 		const struct stray *x = &s->strays[s->n_strays - n + i];
 
-		if (may_retry(s, x->call.attempt, &x->outcome))
-			again[n_again++] = (struct call_retry){ x->call, x->outcome, retry_delay(s, x->call.attempt) };
+		if (may_retry(s, x->call.attempt, x->call.attempt - 1, &x->outcome))
+			again[n_again++] = (struct call_retry){ .call = x->call, .outcome = x->outcome,
+			                                        .delay_ms = retry_delay(s, x->call.attempt) };
 		else
 			ends[n_ends++] = (struct call_end){ .call = x->call, .outcome = x->outcome };
 	}
@@ -226,7 +249,7 @@ static void flush_strays(struct scheduler *s)
 	if (!err)
 		err = store_finish(s->store, ends, n_ends, &e);
 	if (!err)
-		err = store_retry(s->store, again, n_again, &e);
+		err = store_retry(s->store, s->lease.gateway_id, again, n_again, &e);
 	/* Refused words are dropped here: the reaper ends what they were about. */
 	if (db_went(s, err, "strays", &e) || err == ERR_INTERNAL || err == ERR_INVALID)
 		s->n_strays -= n;

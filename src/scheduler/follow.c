@@ -9,11 +9,18 @@
 #include "callgate/mem.h"
 #include "callgate/text.h"
 
-bool may_retry(const struct scheduler *s, int attempt, const struct call_outcome *o)
+bool may_retry(const struct scheduler *s, int attempt, int spent, const struct call_outcome *o)
 {
-	return o->never_rang && attempt < s->config.max_attempts &&
+	if (o->undialed)
+		return attempt < ATTEMPT_MAX;
+	return o->never_rang && spent + 1 < s->config.max_attempts &&
 	       (o->reason == REASON_CARRIER_UNAVAILABLE || o->reason == REASON_CARRIER_LIMIT ||
 	        o->reason == REASON_PROVIDER_ERROR);
+}
+
+int64_t call_age_ms(const struct scheduler *s, const struct id *call)
+{
+	return wall_ms() + store_clock_offset_ms(s->store) - id_ms(call);
 }
 
 void flight_end(struct scheduler *s, struct flight *f, const struct call_outcome *outcome)
@@ -22,6 +29,12 @@ void flight_end(struct scheduler *s, struct flight *f, const struct call_outcome
 		return;
 	f->ended = true;
 	f->outcome = *outcome;
+	f->outcome.undialed &= f->outcome.never_rang && !f->intent_lost;
+	/* One that is claimed as soon as it comes back is never seen waiting too long. */
+	if (f->outcome.undialed && call_age_ms(s, &f->node.id) >= s->config.queue_ttl_ms) {
+		f->outcome.undialed = false;
+		f->outcome.reason = REASON_QUEUE_EXPIRED;
+	}
 	if (f->outcome.reason == REASON_NONE)
 		f->outcome.reason = REASON_OUTCOME_UNKNOWN;
 	/* A completed call was answered, even when that word got lost: its time is now. */
@@ -34,6 +47,14 @@ void flight_end(struct scheduler *s, struct flight *f, const struct call_outcome
 	f->ask_at = 0;
 	flight_set_timer(&s->flights, f);
 	flight_mark(&s->flights, f);
+}
+
+void flight_end_undialed(struct scheduler *s, struct flight *f)
+{
+	struct call_outcome o = { .reason = REASON_PROVIDER_ERROR, .provider_code = "unavailable", .never_rang = true,
+	                          .undialed = true };
+
+	flight_end(s, f, &o);
 }
 
 void flight_end_reason(struct scheduler *s, struct flight *f, enum call_reason reason, bool never_rang)
@@ -100,6 +121,7 @@ static void prepared(struct scheduler *s, struct flight *f, const struct provide
 		f->provider_ref = xstrdup(ev->ref);
 	}
 	f->stage = STAGE_READY;
+	trunk_serves(f->trunk);
 	flight_work(&s->flights.ready, f);
 }
 
@@ -151,7 +173,8 @@ static void take_event(struct scheduler *s, const struct provider_event *ev)
 		 * first one that counts. Words before the intent are about the preparation. */
 		if (!f->ended && (f->stage == STAGE_FOLLOWED || ev->kind == PROVIDER_READY || ev->kind == PROVIDER_ENDED))
 			apply(s, f, ev);
-	} else if (ev->kind == PROVIDER_ENDED) {
+	} else if (ev->kind == PROVIDER_ENDED && !ev->outcome.undialed) {
+		/* What was not dialed waits again already, perhaps under the same number. */
 		stray_end(s, &call, &ev->outcome);
 	}
 }

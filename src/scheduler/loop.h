@@ -16,6 +16,9 @@
 
 #define DRIVERS_MAX 8
 #define STRAYS_MAX  8192
+/* What is not dialed for want of a provider is tried again at most so often; providers name
+ * attempts by two digits. */
+#define ATTEMPT_MAX 90
 #define ASK_AGAIN_MS 30000      /* a lookup that was not answered at all */
 
 /* When the next of the recurring duties is due, mono ms. */
@@ -103,20 +106,23 @@ const struct driver *driver_find(struct scheduler *s, const char *name);
 /* The call ended (perhaps); the database hears of it with the next flush. */
 void flight_end(struct scheduler *s, struct flight *f, const struct call_outcome *outcome);
 void flight_end_reason(struct scheduler *s, struct flight *f, enum call_reason reason, bool never_rang);
+/* The provider was not there for it, and nothing was dialed. */
+void flight_end_undialed(struct scheduler *s, struct flight *f);
 /* Past its bound: ended by us, with what is known. */
 void flight_overdue(struct scheduler *s, struct flight *f, int64_t now);
 /* Only claimed: goes back to the queue and leaves the memory. */
 void flight_put_back(struct scheduler *s, struct flight *f, int64_t now);
 void stray_end(struct scheduler *s, const struct call_ref *call, const struct call_outcome *outcome);
 void put_back(struct scheduler *s, const struct call_ref *call, const struct lane_key *lane);
-/* What of a failed attempt may be tried again. */
-bool may_retry(const struct scheduler *s, int attempt, const struct call_outcome *outcome);
+/* May a failed attempt be followed by another? `spent`: how many before it count. */
+bool may_retry(const struct scheduler *s, int attempt, int spent, const struct call_outcome *outcome);
 
 /* An answer of the database was lost that may have made calls ours without our knowing.
  * The next turn takes a new identity and adopts what the old one had: a call that was
  * claimed unseen would otherwise wait for its bound. */
 void doubt_identity(struct scheduler *s);
 
+int64_t call_age_ms(const struct scheduler *s, const struct id *call);
 int64_t jitter(struct scheduler *s, int64_t ms);        /* 0.75 to 1.25 of it */
 
 #endif

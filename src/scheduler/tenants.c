@@ -234,6 +234,38 @@ void tenants_reset_lows(struct tenants *t)
 			lane->low = (struct id){ { 0 } };
 }
 
+/* ── trunks at rest ─────────────────────────────────────────────────────────────── */
+
+#define REST_MIN_MS 250
+#define REST_MAX_MS 5000
+
+void trunk_rests(struct node *trunk, int64_t now_us)
+{
+	/* Those that were claimed before the first refusal say nothing new. */
+	if (trunk->rest_ms && now_us < trunk->rests_until && !trunk->trying)
+		return;
+	trunk->rest_ms = trunk->rest_ms ? trunk->rest_ms * 2 : REST_MIN_MS;
+	if (trunk->rest_ms > REST_MAX_MS)
+		trunk->rest_ms = REST_MAX_MS;
+	trunk->trying = false;
+	trunk->rests_until = now_us + (int64_t)trunk->rest_ms * 1000;
+}
+
+/* Another one follows when nothing was heard of it for as long. */
+void trunk_tries(struct node *trunk, int64_t now_us)
+{
+	if (!trunk->rest_ms || now_us < trunk->rests_until)
+		return;
+	trunk->trying = true;
+	trunk->rests_until = now_us + (int64_t)trunk->rest_ms * 1000;
+}
+
+void trunk_serves(struct node *trunk)
+{
+	trunk->rest_ms = 0;
+	trunk->trying = false;
+}
+
 /* ── forgetting ─────────────────────────────────────────────────────────────────── */
 
 /* Visits every place; what `drop` says yes to is unlinked and freed. */

@@ -34,6 +34,9 @@ struct node {
 	int           lanes;            /* that refer to it                   */
 	unsigned      seen;             /* generation of the limits           */
 	struct pace   pace;
+	int           rest_ms;          /* trunks: the provider was not there last time; 0: it is */
+	bool          trying;           /* that one is under way                                  */
+	int64_t       rests_until;      /* mono us; then one call may try                         */
 	struct pace   gate;             /* trunks whose driver prepares: paces the dials, where
 	                                 * `pace` paces the preparations       */
 };
@@ -87,6 +90,12 @@ void tenants_wait(struct tenants *t, const struct lane_key *key, int64_t now_us)
 void lane_drained(struct tenants *t, struct lane *lane);
 /* Claim from the heads again: late commits and returned calls lie below the low bounds. */
 void tenants_reset_lows(struct tenants *t);
+
+/* A trunk whose provider is not there is given a rest that doubles, and then one call finds out
+ * whether it is back: thousands that wait are not claimed only to be put back. */
+void trunk_rests(struct node *trunk, int64_t now_us);
+void trunk_tries(struct node *trunk, int64_t now_us);   /* a call of it was claimed */
+void trunk_serves(struct node *trunk);
 
 /* Forgets lanes of shards that are no longer ours, and nodes nobody needs. */
 void tenants_prune(struct tenants *t, uint64_t owned);

@@ -151,25 +151,33 @@ enum err store_finish(struct store *s, struct call_end *items, size_t n, struct 
 
 /* ── another attempt ──────────────────────────────────────────────────────────── */
 
+/* An attempt whose intent was committed is never made again under its number: a word about
+ * it that comes late finds another. One that was only claimed keeps it, as unclaim does, and
+ * is bound to that: phase 0, of this gateway. It leaves no event; what was wrong stands with
+ * the call, should it wait until it has waited too long. */
 static const Oid retry_types[] = {
-	OID_INT8_ARRAY, OID_UUID_ARRAY, OID_INT2_ARRAY, OID_INT2_ARRAY, OID_INT2_ARRAY, OID_INT4_ARRAY,
+	OID_INT8_ARRAY, OID_UUID_ARRAY, OID_INT2_ARRAY, OID_INT2_ARRAY, OID_INT2_ARRAY, OID_INT4_ARRAY, OID_TEXT_ARRAY,
+	OID_BOOL_ARRAY, OID_BOOL_ARRAY, OID_INT8,
 };
 static const struct pg_statement retry_statement = PG_STATEMENT("retry", retry_types,
 	"with d as (delete from call_inflight f"
-	"   using unnest($1::bigint[], $2::uuid[], $3::smallint[], $4::smallint[], $5::smallint[], $6::int[])"
-	"         x(o, c, a, reason, sip_code, delay_ms)"
+	"   using unnest($1::bigint[], $2::uuid[], $3::smallint[], $4::smallint[], $5::smallint[], $6::int[], $7::text[],"
+	"                $8::bool[], $9::bool[]) x(o, c, a, reason, sip_code, delay_ms, code, undialed, same)"
 	"   where" PROBE("f.org_id", "x.o", "f.call_id", "x.c") "and f.attempt = x.a"
-	"   returning f.*, x.reason, x.sip_code, x.delay_ms),"
+	"     and (not x.same or (f.phase = 0 and f.gateway_id + 0 = $10))"
+	"   returning f.*, x.reason, x.sip_code, x.delay_ms, x.code, x.undialed, x.same),"
 	" w as (insert into call_schedule (org_id, call_id, shard, run_at, project_id, trunk_id, prio, attempt)"
 	"   select org_id, call_id, org_id % 64, clock_timestamp() + delay_ms * interval '1 ms', project_id, trunk_id, prio,"
-	"          attempt + 1 from d on conflict do nothing),"
-	" k as (update calls c set attempts = d.attempt from d"
-	"   where" PROBE("c.org_id", "d.org_id", "c.call_id", "d.call_id") ")"
+	"          attempt + case when same then 0 else 1 end from d on conflict do nothing),"
+	" k as (update calls c set attempts = case when d.same then c.attempts else d.attempt end, provider_code = d.code"
+	"   from d where" PROBE("c.org_id", "d.org_id", "c.call_id", "d.call_id") ")"
 	" insert into call_events (org_id, call_id, seq, kind, data)"
 	" select org_id, call_id, attempt * 16 + 14, 32,"
-	"        jsonb_build_object('reason', reason, 'sipCode', sip_code, 'delayMs', delay_ms) from d on conflict do nothing");
+	"        jsonb_build_object('reason', reason, 'sipCode', sip_code, 'delayMs', delay_ms)"
+	"          || case when undialed then '{\"undialed\":true}' else '{}' end::jsonb"
+	" from d where not same on conflict do nothing");
 
-enum err store_retry(struct store *s, const struct call_retry *items, size_t n, struct errinfo *e)
+enum err store_retry(struct store *s, int64_t gateway_id, const struct call_retry *items, size_t n, struct errinfo *e)
 {
 	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	size_t i;
@@ -180,6 +188,10 @@ enum err store_retry(struct store *s, const struct call_retry *items, size_t n, 
 	PG_COLUMN(&a, OID_INT2, n, pg_put_int2(&a, (int16_t)items[i].outcome.reason));
 	PG_COLUMN(&a, OID_INT2, n, pg_put_int2(&a, (int16_t)items[i].outcome.sip_code));
 	PG_COLUMN(&a, OID_INT4, n, pg_put_int4(&a, items[i].delay_ms));
+	PG_COLUMN(&a, OID_TEXT, n, pg_put_text(&a, null_if_empty(items[i].outcome.provider_code)));
+	PG_COLUMN(&a, OID_BOOL, n, pg_put_bool(&a, items[i].outcome.undialed));
+	PG_COLUMN(&a, OID_BOOL, n, pg_put_bool(&a, items[i].same));
+	pg_arg_int8(&a, gateway_id);
 	return pg_run(s, &retry_statement, &a, NULL, e);
 }
 

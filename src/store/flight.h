@@ -12,7 +12,8 @@
 	" where gateway_id = $1 and expires_at > clock_timestamp() for key share)"
 
 /* What a call takes along when it is followed: the columns that read_inflight() expects,
- * given f (call_inflight), c (calls), t (trunks; missing for test calls). */
+ * given f (call_inflight), c (calls), t (trunks; missing for test calls). Earlier attempts
+ * are counted only where there were any. */
 #define INFLIGHT_COLUMNS \
 	"f.org_id, f.project_id, f.trunk_id, f.prio, f.call_id, f.attempt, f.state, f.phase," \
 	" c.ring_timeout_s, c.max_duration_s," \
@@ -20,7 +21,9 @@
 	" coalesce((extract(epoch from clock_timestamp() - f.initiated_at) * 1000)::bigint, -1)," \
 	" c.from_e164, c.to_e164, c.variables, f.agent," \
 	" case when f.trunk_id = 0 then 'simulator' else coalesce(t.driver, '') end," \
-	" t.provider_ref, coalesce(t.config::text, '{}'), f.provider_ref"
+	" t.provider_ref, coalesce(t.config::text, '{}'), f.provider_ref," \
+	" case when f.attempt = 1 then 0 else (select count(*) from call_events v where" \
+	"   v.org_id = f.org_id and v.call_id = f.call_id and v.kind = 32 and not v.data ? 'undialed') end::int"
 
 #define INFLIGHT_JOINS \
 	" join calls c on" PROBE("c.org_id", "f.org_id", "c.call_id", "f.call_id") \

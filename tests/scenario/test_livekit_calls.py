@@ -96,7 +96,6 @@ NUMBER = ("failed", "invalid_number", "configuration", False)
 CARRIER = ("failed", "carrier_unavailable", "carrier", True)
 LIMIT = ("failed", "carrier_limit", "carrier", True)
 CONFIGURATION = ("failed", "configuration", "configuration", False)
-PROVIDER = ("failed", "provider_error", "platform", True)
 UNKNOWN = ("failed", "outcome_unknown", "platform", False)
 
 
@@ -182,14 +181,6 @@ def test_what_was_certainly_not_dialed_is_dialed_again(caller, livekit, name):
     record = ended(caller, livekit, to)
     assert told(record)[:2] == ("completed", "callee_hangup") and record["attempts"] == 2
     livekit.invite(to)
-
-
-@pytest.mark.parametrize("name", ["update_room_failed", "cpu_exhausted", "no_response", "rate_limited"])
-def test_what_is_never_dialed_fails_within_its_bound(caller, livekit, name):
-    to = named(livekit, name)
-    record = ended(caller, livekit, to)
-    assert told(record) == PROVIDER and record["attempts"] == 2
-    assert not livekit.invites(to)
 
 
 @pytest.mark.parametrize("name", ["unknown_trunk", "unknown_object", "invalid_request", "no_numbers", "no_redis"])

@@ -168,8 +168,8 @@ def test_livekit_crashes_while_it_rings(caller, livekit):
 # ── LiveKit is away, slow, or does not know us ───────────────────────────────────────────
 
 def test_livekit_is_down_and_the_others_do_not_notice(house, caller, livekit):
-    """Nothing was dialed, so the calls say so; a trunk elsewhere goes on as ever; and once
-    LiveKit is back it is used again."""
+    """Nothing was dialed, so the calls wait; a trunk elsewhere goes on as ever; and once
+    LiveKit is back every call is made, once."""
     seen = len(house.gateway.text())
     livekit.down()
     calls = [caller.call(destination()) for _ in range(20)]
@@ -177,14 +177,50 @@ def test_livekit_is_down_and_the_others_do_not_notice(house, caller, livekit):
     began = time.monotonic()
     assert told(other.end(other.call(destination(110)))) == ("completed", "callee_hangup")
     assert time.monotonic() - began < 3
-    for call in calls:
-        record = caller.end(call, 40)
-        assert told(record) == ("failed", "provider_error") and record["outcome"]["retryable"] is True
-    assert "breaker.open" in house.gateway.text()[seen:]
+    until("the breaker is open", lambda: "breaker.open" in house.gateway.text()[seen:])
+    time.sleep(3)                       # longer than three attempts take
+    assert {caller.get(call)["state"] for call in calls} == {"queued"}
+    tries = house.gateway.text()[seen:].count("call.prepare_failed")
+    assert tries < 60, f"{tries} claims in three seconds, and none of them could be of use"
     livekit.up()
-    until("LiveKit is used again", lambda: told(caller.end(caller.call(destination()), 30))[0] == "completed", 60)
+    records = [caller.end(call, 60) for call in calls]
+    assert {(*told(record), record["attempts"]) for record in records} == {("completed", "callee_hangup", 1)}
     assert "breaker.closed" in house.gateway.text()[seen:]
-    assert len(livekit.invites()) == 1
+    assert len(livekit.invites()) == 20 == len({one["to"] for one in livekit.invites()})
+    livekit.until_empty()
+
+
+@pytest.mark.parametrize("name", ["unreachable", "update_room_failed", "cpu_exhausted", "no_response", "rate_limited"])
+def test_what_cannot_be_dialed_waits_as_long_as_a_call_may_wait(gateways, world, livekit, name):
+    """And its record says what it waited for."""
+    gateway = gateways(**{**SETTINGS, "CALLGATE_QUEUE_TTL_S": 4})
+    caller = world.tenant(trunk=trunk()).at(gateway)
+    to = destination()
+    if name == "unreachable":
+        livekit.down()
+    else:
+        livekit.rule(to=to, times=None, life=name)
+    began = time.monotonic()
+    record = caller.end(caller.call(to), 40)
+    assert told(record) == ("failed", "queue_expired") and time.monotonic() - began > 3.5
+    assert record["outcome"]["providerCode"] and record["timeline"]["answeredAt"] is None
+    assert not livekit.invites(to)
+    livekit.clear_rules()
+    livekit.up()
+    livekit.until_empty()
+
+
+def test_a_sip_service_that_is_away_for_seconds_costs_no_call(gateways, world, livekit):
+    """Longer than three attempts take, were they counted."""
+    gateway = gateways(**SETTINGS)
+    caller = world.tenant(trunk=trunk()).at(gateway)
+    livekit.rule(times=None, life="no_response")
+    calls = [caller.call(destination()) for _ in range(15)]
+    time.sleep(4)
+    assert {caller.get(call)["state"] for call in calls} <= {"queued", "initiated"}
+    livekit.clear_rules()
+    assert {told(caller.end(call, 60)) for call in calls} == {("completed", "callee_hangup")}
+    assert len(livekit.invites()) == 15 == len({one["to"] for one in livekit.invites()})
     livekit.until_empty()
 
 

@@ -273,7 +273,7 @@ static void another_attempt_waits_and_comes_back(void **state)
 	size_t n;
 
 	(void)state;
-	DO(store_retry(s, &r, 1, &e));
+	DO(store_retry(s, gw, &r, 1, &e));
 	check_books();
 	DO(store_promote(s, gw, UINT64_MAX, 100, &lanes, &n, &e));
 	assert_int_equal(0, n);
@@ -292,6 +292,63 @@ static void another_attempt_waits_and_comes_back(void **state)
 	assert_true(intend(gw, id, 2));
 	assert_false(finish(id, 1, REASON_BUSY));               /* a late word about the first attempt */
 	assert_true(finish(id, 2, REASON_CALLEE_HANGUP));
+	check_books();
+}
+
+/* Nothing was dialed, for want of a provider: before the intent the attempt keeps its number,
+ * after it there is another one, and neither counts. */
+static void an_attempt_that_was_not_dialed_does_not_count(void **state)
+{
+	struct id id;
+	struct call_retry r = { .outcome = { .reason = REASON_PROVIDER_ERROR, .provider_code = "unreachable", .undialed = true },
+	                        .same = true };
+	struct lane_key *lanes;
+	struct inflight *f;
+	size_t n;
+
+	(void)state;
+	accept_call("+12025550141");
+	for (int number = 1; number <= 3; number++) {
+		f = claim(gw, 5, &n);
+		assert_int_equal(1, n);
+		assert_int_equal(number < 3 ? 1 : 2, f->attempt);
+		assert_int_equal(0, f->spent);
+		id = f->call_id;
+		r.call = ref(id, f->attempt);
+		inflight_free_all(f, n);
+		if (number == 2)
+			assert_true(intend(gw, id, 1));
+		DO(store_retry(s, gw + 1000, &r, 1, &e));       /* not its own */
+		assert_int_equal(1, sql("select count(*) from call_inflight"));
+		DO(store_retry(s, gw, &r, 1, &e));              /* only claimed; the second time it is intended */
+		assert_int_equal(number == 2, sql("select count(*) from call_inflight"));
+		r.same = number != 2;
+		DO(store_retry(s, gw, &r, 1, &e));
+		r.same = true;
+		assert_int_equal(0, sql("select count(*) from call_inflight"));
+		assert_int_equal(number == 1 ? 0 : 1, sql("select attempts from calls"));
+		check_books();
+		sql("update call_schedule set run_at = clock_timestamp()");
+		DO(store_promote(s, gw, UINT64_MAX, 100, &lanes, &n, &e));
+		assert_int_equal(1, n);
+		free(lanes);
+	}
+	assert_int_equal(1, sql("select count(*) from call_events where kind = 32"));
+	f = claim(gw, 5, &n);
+	assert_int_equal(2, f->attempt);
+	r = (struct call_retry){ .call = ref(id, 2), .outcome = { .reason = REASON_CARRIER_UNAVAILABLE } };
+	inflight_free_all(f, n);
+	assert_true(intend(gw, id, 2));
+	DO(store_retry(s, gw, &r, 1, &e));
+	sql("update call_schedule set run_at = clock_timestamp()");
+	DO(store_promote(s, gw, UINT64_MAX, 100, &lanes, &n, &e));
+	free(lanes);
+	f = claim(gw, 5, &n);
+	assert_int_equal(3, f->attempt);
+	assert_int_equal(1, f->spent);                          /* that one did */
+	inflight_free_all(f, n);
+	assert_true(intend(gw, id, 3));
+	assert_true(finish(id, 3, REASON_CALLEE_HANGUP));
 	check_books();
 }
 
@@ -406,7 +463,7 @@ static void an_empty_batch_is_nothing_to_do(void **state)
 	(void)state;
 	DO(store_progress(s, NULL, 0, &e));
 	DO(store_finish(s, NULL, 0, &e));
-	DO(store_retry(s, NULL, 0, &e));
+	DO(store_retry(s, gw, NULL, 0, &e));
 	DO(store_expire_queued(s, gw, NULL, 0, 1, 1, &expired, &e));
 	assert_int_equal(0, expired);
 }
@@ -422,6 +479,7 @@ int main(void)
 		cmocka_unit_test_setup(shards_are_shared_by_the_living, setup),
 		cmocka_unit_test_setup(a_shard_of_a_gateway_that_is_no_more_finds_an_owner, setup),
 		cmocka_unit_test_setup(another_attempt_waits_and_comes_back, setup),
+		cmocka_unit_test_setup(an_attempt_that_was_not_dialed_does_not_count, setup),
 		cmocka_unit_test_setup(what_waits_too_long_expires, setup),
 		cmocka_unit_test_setup(uncertain_is_remembered_and_overdue_is_found, setup),
 		cmocka_unit_test_setup(what_was_claimed_can_be_put_back, setup),

@@ -162,7 +162,7 @@ static void prepare_all(void)
 	assert_int_equal(OK, store_unclaim(s, 1, &r, 1, &e));
 	assert_int_equal(OK, store_progress(s, &p, 1, &e));
 	assert_int_equal(OK, store_finish(s, &end, 1, &e));
-	assert_int_equal(OK, store_retry(s, &retry, 1, &e));
+	assert_int_equal(OK, store_retry(s, 1, &retry, 1, &e));
 	assert_int_equal(OK, store_lanes_find(s, UINT64_MAX, &lanes, &n, &e));
 	free(lanes);
 	assert_int_equal(OK, store_promote(s, 1, 0, 1, &lanes, &n, &e));
@@ -210,7 +210,8 @@ static void check_dispatch(void)
 	     " '00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff'",
 	     ids("org_id", 1, 200), ids("call_id", 1, 200));
 	check_plan("finish", args, 200 * 80, NULL);
-	ARGS("%s, %s, " SAME("1::int2", "200") ", " SAME("9::int2", "200") ", " SAME("503::int2", "200") ", " SAME("1000", "200"),
+	ARGS("%s, %s, " SAME("1::int2", "200") ", " SAME("9::int2", "200") ", " SAME("503::int2", "200") ", " SAME("1000", "200") ", "
+	     SAME("'x'::text", "200") ", " SAME("true", "200") ", " SAME("false", "200") ", 1",
 	     ids("org_id", 1, 200), ids("call_id", 1, 200));
 	check_plan("retry", args, 200 * 60, NULL);
 }

@@ -302,6 +302,43 @@ static void a_lane_is_empty_only_when_its_head_was_looked_at(void **state)
 	tenants_done(&t);
 }
 
+static void a_trunk_without_its_provider_rests_and_then_one_call_tries(void **state)
+{
+	static struct tenants t;
+	static struct plan plan;
+	struct queue_of q[2];
+	struct node *trunk;
+	int64_t now = SECOND, rest = SECOND / 4;
+
+	(void)state;
+	set_up(&t, q, 2, NULL);
+	trunk = tenants_trunk(&t, 1, 1, 0);
+	for (int i = 0; i < 20; i++)            /* what had been claimed is refused as well */
+		trunk_rests(trunk, now);
+	claim(&t, q, 2, 100, now, false);
+	assert_int_equal(q[0].served, 0);
+	assert_int_equal(q[1].served, 100);     /* nobody else notices */
+	for (int i = 0; i < 10; i++) {
+		fair_plan(&t, 100, now + rest - 1, &plan);
+		assert_int_equal(plan.ready_us, now + rest);
+		fair_cancel(&plan);
+		now += rest;
+		q[0].served = q[1].served = 0;
+		claim(&t, q, 2, 100, now, false);
+		assert_int_equal(q[0].served, 1);
+		trunk_tries(trunk, now);
+		claim(&t, q, 2, 100, now, false);
+		assert_int_equal(q[0].served, 1);       /* nothing was heard of it yet */
+		trunk_rests(trunk, now);
+		rest = rest * 2 < 5 * SECOND ? rest * 2 : 5 * SECOND;
+	}
+	trunk_serves(trunk);
+	q[0].served = 0;
+	claim(&t, q, 2, 100, now, false);
+	assert_true(q[0].served > 1);
+	tenants_done(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -316,6 +353,7 @@ int main(void)
 		cmocka_unit_test(priorities_share_but_high_goes_first),
 		cmocka_unit_test(lost_shards_are_forgotten_with_everything_in_them),
 		cmocka_unit_test(a_lane_is_empty_only_when_its_head_was_looked_at),
+		cmocka_unit_test(a_trunk_without_its_provider_rests_and_then_one_call_tries),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,7 +28,7 @@ enum place { QUEUED, SCHEDULED, INFLIGHT, ENDED };
 struct row {
 	struct id           id;
 	enum place          where;
-	int                 attempt, phase;
+	int                 attempt, spent, phase;
 	int64_t             gateway;
 	enum call_state     state;
 	int64_t             due_ms, left_ms;
@@ -47,7 +47,7 @@ static struct {
 	int64_t         gateways;
 	enum err        fail[STEPS];    /* once */
 	bool            commit[STEPS];  /* and yet it was done */
-	int             finishes;
+	int             finishes, retries;
 	const struct row *poison;       /* words on it are refused, and the batch with them */
 } base = { .mutex = PTHREAD_MUTEX_INITIALIZER };
 
@@ -197,7 +197,7 @@ enum err store_promote(struct store *s, int64_t id, uint64_t shards, int max, st
 
 static void fill(struct inflight *f, const struct row *r)
 {
-	*f = (struct inflight){ .lane = lane, .call_id = r->id, .attempt = r->attempt, .state = r->state,
+	*f = (struct inflight){ .lane = lane, .call_id = r->id, .attempt = r->attempt, .spent = r->spent, .state = r->state,
 	                        .phase = r->phase, .ring_timeout_s = 5, .max_duration_s = 5, .left_ms = r->left_ms,
 	                        .since_ms = r->phase ? 10 : -1, .from = "+12025550199", .to = "+12025550100",
 	                        .agent = xstrdup("agent"), .driver = xstrdup(r->driver), .trunk_config = xstrdup("{}") };
@@ -336,17 +336,20 @@ enum err store_finish(struct store *s, struct call_end *items, size_t n, struct 
 	return err ? err_set(e, err, "as asked") : OK;
 }
 
-enum err store_retry(struct store *s, const struct call_retry *items, size_t n, struct errinfo *e)
+enum err store_retry(struct store *s, int64_t id, const struct call_retry *items, size_t n, struct errinfo *e)
 {
 	(void)s, (void)e;
 	lock();
 	for (size_t i = 0; i < n; i++) {
 		struct row *r = find(&items[i].call);
 
-		if (!r)
+		if (!r || (items[i].same && (r->phase != 0 || r->gateway != id)))
 			continue;
 		r->where = SCHEDULED;
-		r->attempt++;
+		r->attempt += !items[i].same;
+		r->spent += !items[i].outcome.undialed;
+		r->outcome = items[i].outcome;
+		base.retries++;
 		r->due_ms = mono_ms() + items[i].delay_ms;
 	}
 	unlock();
@@ -449,7 +452,8 @@ static struct {
 	void                     *arg;
 	atomic_int                prepares, dials, lookups, hangups;  /* read while the loop still runs */
 	int                       dialed_attempt;
-	enum err                  dial_result;
+	_Atomic enum err          dial_result, prepare_result;
+	atomic_int                unprepared;
 	bool                      silent;       /* neither ready nor any word after the dial */
 	bool                      intended_first;       /* at every dial the intent was committed */
 	enum provider_event_kind  dial_says, lookup_says;
@@ -469,6 +473,16 @@ static enum err fake_prepare(struct provider *p, const struct dial_request *rq, 
 {
 	(void)p, (void)e;
 	carrier.prepares++;
+	if (carrier.prepare_result)
+		return err_set(e, carrier.prepare_result, "as asked");
+	if (carrier.unprepared-- > 0) {
+		struct provider_event ev = { .kind = PROVIDER_ENDED, .call_id = rq->call_id, .org_id = rq->org_id,
+		                             .attempt = rq->attempt, .outcome = { .reason = REASON_PROVIDER_ERROR,
+		                             .never_rang = true, .undialed = true } };
+
+		carrier.on_event(carrier.arg, &ev);
+		return OK;
+	}
 	if (!carrier.silent)
 		say(rq, PROVIDER_READY, REASON_NONE);
 	return OK;
@@ -554,7 +568,7 @@ static int set_up(void **state)
 	memset(base.rows, 0, sizeof base.rows);
 	memset(base.fail, 0, sizeof base.fail);
 	memset(base.commit, 0, sizeof base.commit);
-	base.n = base.finishes = 0;
+	base.n = base.finishes = base.retries = 0;
 	base.gateway = 0;
 	base.poison = NULL;
 	memset(&carrier, 0, sizeof carrier);
@@ -723,12 +737,86 @@ static void a_dial_that_cannot_be_made_is_tried_again_and_given_up(void **state)
 	struct row *r = add(QUEUED, 0);
 
 	(void)state;
-	carrier.dial_result = ERR_UNAVAILABLE;
+	carrier.dial_result = ERR_INTERNAL;
 	start();
 	until(r, ENDED);
 	assert_int_equal(carrier.dials, 3);
 	assert_int_equal(r->outcome.reason, REASON_PROVIDER_ERROR);
 	assert_true(r->outcome.never_rang);
+}
+
+static int retries(void)
+{
+	int n;
+
+	lock();
+	n = base.retries;
+	unlock();
+	return n;
+}
+
+static void until_retried(int n)
+{
+	int64_t end = mono_ms() + 8000;
+
+	while (retries() < n && mono_ms() < end)
+		usleep(1000);
+	assert_true(retries() >= n);
+}
+
+/* An attempt that was intended has a number of its own, and yet does not count. */
+static void without_a_provider_a_call_waits_and_that_does_not_count(void **state)
+{
+	struct row *r = add(QUEUED, 0);
+	int64_t began = mono_ms();
+
+	(void)state;
+	carrier.dial_result = ERR_UNAVAILABLE;
+	start();
+	until_retried(4);
+	assert_true(mono_ms() - began > 1500);  /* 250, 500 and 1000 ms of rest in between */
+	assert_int_equal(r->spent, 0);
+	carrier.dial_result = OK;
+	until(r, ENDED);
+	assert_int_equal(r->outcome.reason, REASON_CALLEE_HANGUP);
+	assert_int_equal(carrier.dialed_attempt, retries() + 1);
+}
+
+static void what_cannot_be_prepared_waits_for_the_same_attempt(void **state)
+{
+	struct row *first, *second;
+
+	(void)state;
+	driver_ops = &careful_ops;
+	first = add(QUEUED, 0);
+	second = add(QUEUED, 0);
+	carrier.prepare_result = ERR_UNAVAILABLE;
+	start();
+	until_retried(4);
+	assert_true(carrier.prepares <= retries() + 1);
+	carrier.prepare_result = OK;
+	until(first, ENDED);
+	until(second, ENDED);
+	assert_int_equal(carrier.dials, 2);
+	assert_int_equal(carrier.dialed_attempt, 1);
+	assert_int_equal(first->attempt + second->attempt, 2);
+}
+
+/* Nor does a provider that says so only later. */
+static void a_preparation_that_found_nobody_waits_for_the_same_attempt(void **state)
+{
+	struct row *r;
+
+	(void)state;
+	driver_ops = &careful_ops;
+	r = add(QUEUED, 0);
+	carrier.unprepared = 5;                 /* more than a call may be dialed */
+	start();
+	until(r, ENDED);
+	assert_int_equal(r->attempt, 1);
+	assert_int_equal(r->outcome.reason, REASON_CALLEE_HANGUP);
+	assert_int_equal(carrier.prepares, 6);
+	assert_int_equal(carrier.dials, 1);
 }
 
 static void a_wrong_trunk_is_not_tried_again(void **state)
@@ -911,6 +999,9 @@ int main(void)
 		TEST(words_that_did_not_arrive_are_said_again),
 		TEST(words_the_database_refuses_hold_nobody_else_up),
 		TEST(a_dial_that_cannot_be_made_is_tried_again_and_given_up),
+		TEST(without_a_provider_a_call_waits_and_that_does_not_count),
+		TEST(what_cannot_be_prepared_waits_for_the_same_attempt),
+		TEST(a_preparation_that_found_nobody_waits_for_the_same_attempt),
 		TEST(a_wrong_trunk_is_not_tried_again),
 		TEST(a_driver_nobody_has_is_a_matter_of_configuration),
 		TEST(an_uncertain_dial_is_asked_about_and_never_repeated),
