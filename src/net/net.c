@@ -27,6 +27,7 @@ enum { LANE_REUSE, LANE_ONCE, LANE_COUNT };
 #define WAKE_DATA    UINT64_MAX
 #define SLEEP_MAX_MS 60000
 #define EXPIRE_MS    250       /* how often waiting requests are looked through */
+#define LEAST_MS     100       /* with less left a request is not begun */
 
 struct task {
 	struct heap_node timer;         /* first; mono ms. Used by those for later, `next` by the others */
@@ -233,6 +234,13 @@ static void finish(struct net *n, struct transfer *t, CURLcode rc)
 	curl_multi_remove_handle(l->multi, t->easy);
 	l->running--;
 	settle_pool(l);
+	/* With no time left it would be sent only to be given up. */
+	while (next && next->until_ms - mono_ms() < LEAST_MS) {
+		struct host *h = next->host;
+
+		conclude(n, next, CURLE_OPERATION_TIMEDOUT);
+		next = host_leave(h);
+	}
 	if (next)
 		begin(n, next);
 	conclude(n, t, rc);
