@@ -31,6 +31,8 @@ struct dial_request {
 	const char *agent;
 	int         ring_timeout_s;
 	int         max_duration_s;
+	int         wait_for_agent_s;   /* not dialed before the agent is there, and not at all after so
+	                                 * long; 0: dialed at once. A driver without agents ignores it */
 	const char *trunk_ref;          /* the provider's name of the trunk, or NULL        */
 	const char *trunk_config;       /* JSON text, "{}" if none                          */
 	const char *provider_ref;       /* for lookup and hangup: as last reported, or NULL */

@@ -83,6 +83,7 @@ struct inflight {
 	enum call_state state;
 	int             phase;          /* 0 claimed, 1 intent, 2 uncertain, 3 the provider has it */
 	int             ring_timeout_s, max_duration_s;
+	int             wait_for_agent_s;       /* of the project; 0: dialed at once          */
 	int64_t         left_ms;        /* until its bound                                    */
 	int64_t         since_ms;       /* since the intent, -1 without one                   */
 	char            from[E164_SIZE];
@@ -99,8 +100,8 @@ void inflight_free_all(struct inflight *f, size_t n);   /* the array too */
 
 #define DISPATCH_BATCH_MAX 512
 
-/* Claims from the wanted lanes; `margin_ms` is the published margin above ring timeout and
- * maximum duration. Nothing comes back when the lease has run out. */
+/* Claims from the wanted lanes; `margin_ms` is the published margin above the project's
+ * wait for the agent, ring timeout and maximum duration. Nothing comes back when the lease has run out. */
 enum err store_claim(struct store *s, int64_t gateway_id, const struct claim_want *want, size_t n_want, int margin_ms,
                      struct inflight **out, size_t *n, struct errinfo *e) MUST_USE;
 

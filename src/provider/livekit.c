@@ -137,6 +137,9 @@ static enum err lk_prepare(struct provider *p, const struct dial_request *rq, st
 	str_copy(a->to, sizeof a->to, rq->to);
 	a->variables = rq->variables ? xstrdup(rq->variables) : NULL;
 	a->agent = rq->agent ? xstrdup(rq->agent) : NULL;
+	a->wait_for_agent_s = a->config.wait_for_agent_s;
+	if (rq->wait_for_agent_s > a->wait_for_agent_s)
+		a->wait_for_agent_s = rq->wait_for_agent_s;
 	net_run(lk->net, attempt_prepare, TAKE(a));
 	return OK;
 }

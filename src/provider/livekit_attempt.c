@@ -219,9 +219,9 @@ static void created(void *arg, const struct net_answer *answer)
 		LOG_WARN("livekit.room_refused", LOG_ID("call", &a->node.id), LOG_INT("status", answer->status),
 		         LOG_STR("code", v.outcome.provider_code), LOG_STR("error", e.msg));
 		attempt_end(a, &v.outcome);
-	} else if (a->config.wait_for_agent_s > 0 && a->agent && *a->agent) {
+	} else if (a->wait_for_agent_s > 0 && a->agent && *a->agent) {
 		a->stage = ATTEMPT_AWAITING;
-		a->until = mono_ms() + a->config.wait_for_agent_s * 1000;
+		a->until = mono_ms() + a->wait_for_agent_s * 1000;
 		a->poll_at = mono_ms() + a->lk->pace.agent_poll_ms;
 		attempt_set_timer(a);
 	} else {
@@ -236,7 +236,7 @@ static enum err create_room(struct attempt *a, struct errinfo *e)
 		.done = created, .arg = a,
 	};
 	const struct wire_livekit_room room = {
-		.name = a->room, .empty_timeout_s = ROOM_EMPTY_S + a->config.wait_for_agent_s,
+		.name = a->room, .empty_timeout_s = ROOM_EMPTY_S + a->wait_for_agent_s,
 		.departure_timeout_s = ROOM_DEPARTURE_S, .metadata = a->variables, .agent = a->agent,
 	};
 	CLEANUP(buf_done) struct buf body;

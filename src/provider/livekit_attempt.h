@@ -66,6 +66,7 @@ struct attempt {
 	/* Until dialed: */
 	char                     from[E164_SIZE], to[E164_SIZE];
 	char                    *variables, *agent, *trunk_id, *auth_password;
+	int                      wait_for_agent_s;      /* 0: not at all */
 	struct wire_livekit_trunk config;
 	LIST_ENTRY(attempt)      link;
 };

@@ -47,6 +47,7 @@ struct flight *flight_new(struct flights *fs, struct tenants *t, struct inflight
 	f->state = in->state;
 	f->ring_timeout_s = in->ring_timeout_s;
 	f->max_duration_s = in->max_duration_s;
+	f->wait_for_agent_s = in->wait_for_agent_s;
 	f->bound_at = now_ms + in->left_ms;
 	f->intent_at = now_ms - (in->since_ms > 0 ? in->since_ms : 0);
 	str_copy(f->from, sizeof f->from, in->from);
@@ -159,6 +160,7 @@ struct dial_request flight_request(const struct flight *f, int64_t now_ms)
 		.call_id = f->node.id, .org_id = f->lane.org_id, .attempt = f->attempt,
 		.from = f->from, .to = f->to, .variables = f->variables, .agent = f->agent,
 		.ring_timeout_s = f->ring_timeout_s, .max_duration_s = f->max_duration_s,
+		.wait_for_agent_s = f->wait_for_agent_s,
 		.trunk_ref = f->trunk_ref, .trunk_config = f->trunk_config ? f->trunk_config : "{}",
 		.provider_ref = f->provider_ref, .since_ms = now_ms - f->intent_at, .phase = f->phase,
 		.answered = f->state >= CALL_IN_PROGRESS,

@@ -34,7 +34,7 @@ struct flight {
 	int                  phase;         /* 1 intent, 2 uncertain, 3 the provider has it */
 	enum stage           stage;
 	enum call_state      state;
-	int                  ring_timeout_s, max_duration_s;
+	int                  ring_timeout_s, max_duration_s, wait_for_agent_s;
 	int64_t              bound_at;      /* mono ms: the published bound               */
 	int64_t              intent_at;     /* mono ms                                    */
 	int64_t              ask_at;        /* mono ms: look it up then; 0: no need       */

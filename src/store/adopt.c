@@ -25,7 +25,7 @@ static const struct pg_statement adopt_statement = PG_STATEMENT("adopt", adopt_t
 	" select " INFLIGHT_COLUMNS " from f" INFLIGHT_JOINS
 	" union all"
 	" select org_id, project_id, trunk_id, prio, call_id, attempt, 0::smallint, 0::smallint, 0::smallint, 0, 0, -1, '', '',"
-	"        null, null, '', null, '{}', null, 0 from gone");
+	"        null, null, '', null, '{}', null, 0, 0::smallint from gone");
 
 /* Rows of phase 0 at the end of the answer were put back; only their lanes are told. */
 static void split(struct inflight *rows, size_t total, size_t *kept, struct lane_key **lanes, size_t *n_lanes)

@@ -65,6 +65,7 @@ void read_inflight(const PGresult *r, int row, struct inflight *out)
 	out->trunk_config = pg_dup_text(r, row, 18);
 	out->provider_ref = pg_dup_text(r, row, 19);
 	out->spent = pg_get_int4(r, row, 20);
+	out->wait_for_agent_s = pg_get_int2(r, row, 21);
 }
 
 struct inflight *read_inflights(const PGresult *r, size_t *n)

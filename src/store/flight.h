@@ -12,8 +12,8 @@
 	" where gateway_id = $1 and expires_at > clock_timestamp() for key share)"
 
 /* What a call takes along when it is followed: the columns that read_inflight() expects,
- * given f (call_inflight), c (calls), t (trunks; missing for test calls). Earlier attempts
- * are counted only where there were any. */
+ * given f (call_inflight), c (calls), t (trunks; missing for test calls), pj (projects).
+ * Earlier attempts are counted only where there were any. */
 #define INFLIGHT_COLUMNS \
 	"f.org_id, f.project_id, f.trunk_id, f.prio, f.call_id, f.attempt, f.state, f.phase," \
 	" c.ring_timeout_s, c.max_duration_s," \
@@ -23,11 +23,13 @@
 	" case when f.trunk_id = 0 then 'simulator' else coalesce(t.driver, '') end," \
 	" t.provider_ref, coalesce(t.config::text, '{}'), f.provider_ref," \
 	" case when f.attempt = 1 then 0 else (select count(*) from call_events v where" \
-	"   v.org_id = f.org_id and v.call_id = f.call_id and v.kind = 32 and not v.data ? 'undialed') end::int"
+	"   v.org_id = f.org_id and v.call_id = f.call_id and v.kind = 32 and not v.data ? 'undialed') end::int," \
+	" coalesce(pj.wait_for_agent_s, 0)"
 
 #define INFLIGHT_JOINS \
 	" join calls c on" PROBE("c.org_id", "f.org_id", "c.call_id", "f.call_id") \
-	" left join trunks t on" PROBE("t.org_id", "f.org_id", "t.trunk_id", "f.trunk_id")
+	" left join trunks t on" PROBE("t.org_id", "f.org_id", "t.trunk_id", "f.trunk_id") \
+	" left join projects pj on" PROBE("pj.org_id", "f.org_id", "pj.project_id", "f.project_id")
 
 void read_inflight(const PGresult *r, int row, struct inflight *out);
 struct inflight *read_inflights(const PGresult *r, size_t *n);

@@ -131,6 +131,7 @@ static const struct pg_statement project_patch = PG_STATEMENT("provision_project
 	"  where p.org_id = $1 and p.public_id = $2),"
 	" changed as (update projects p set name = w.name, agent = w.agent, account_id = w.account_id,"
 	"  rate_mc = w.rate_mc, hold_s = w.hold_s, ring_timeout_s = w.ring_timeout_s, max_duration_s = w.max_duration_s,"
+	"  wait_for_agent_s = w.wait_for_agent_s,"
 	"  weight = w.weight, max_concurrent = w.max_concurrent, cps_milli = w.cps_milli, burst = w.burst"
 	"  from want w where p.org_id = $1 and p.project_id = w.project_id and row(p.*) is distinct from row(w.*)"
 	"  returning 1)"
@@ -138,6 +139,7 @@ static const struct pg_statement project_patch = PG_STATEMENT("provision_project
 static const struct column project_columns[] = {
 	{ FIELD_TITLE, "name" }, { FIELD_AGENT, "agent" }, { FIELD_RATE_MC, "rate_mc" }, { FIELD_HOLD_S, "hold_s" },
 	{ FIELD_RING_TIMEOUT_S, "ring_timeout_s" }, { FIELD_MAX_DURATION_S, "max_duration_s" },
+	{ FIELD_WAIT_FOR_AGENT_S, "wait_for_agent_s" },
 	{ FIELD_WEIGHT, "weight" }, { FIELD_MAX_CONCURRENT, "max_concurrent" }, { FIELD_CPS_MILLI, "cps_milli" },
 	{ FIELD_BURST, "burst" },
 };

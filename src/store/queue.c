@@ -67,7 +67,8 @@ enum err store_promote(struct store *s, int64_t gateway_id, uint64_t shards, int
 /* Pops the head of each wanted lane by call_queue_pkey and deletes by ctid: a join by key
  * once flipped to a scan of the whole queue, ctid = any(array(…)) cannot. Then one probe
  * of calls, projects and trunks per call. The project's agent is read here: it is the one
- * configured at dispatch that handles the call. */
+ * configured at dispatch that handles the call; so is the wait for it, by which the bound
+ * is later. */
 static const Oid claim_types[] = {
 	OID_INT8, OID_INT8_ARRAY, OID_INT4_ARRAY, OID_INT4_ARRAY, OID_INT2_ARRAY, OID_UUID_ARRAY, OID_INT4_ARRAY, OID_INT4,
 };
@@ -83,7 +84,8 @@ static const struct pg_statement claim_statement = PG_STATEMENT("claim", claim_t
 	" gone as (delete from call_queue where ctid = any(array(select c from picked)) returning *),"
 	" f as (insert into call_inflight (org_id, call_id, gateway_id, project_id, trunk_id, prio, attempt, agent, deadline_at)"
 	"       select g.org_id, g.call_id, $1, g.project_id, g.trunk_id, g.prio, g.attempt, p.agent,"
-	"              clock_timestamp() + (c.ring_timeout_s + c.max_duration_s) * interval '1 s' + $8 * interval '1 ms'"
+	"              clock_timestamp() + (p.wait_for_agent_s + c.ring_timeout_s + c.max_duration_s) * interval '1 s'"
+	"              + $8 * interval '1 ms'"
 	"       from gone g join calls c on" PROBE("c.org_id", "g.org_id", "c.call_id", "g.call_id")
 	"       join projects p on" PROBE("p.org_id", "g.org_id", "p.project_id", "g.project_id")
 	"       on conflict do nothing returning *)"

@@ -1,6 +1,6 @@
 """Fixtures of the tests against the real LiveKit; tests/conftest.py has those for the gateway.
 
-    stack       redis, livekit-server and livekit-sip, running; one for the session
+    stack       redis, livekit-server and livekit-sip, running; one for each pytest process
     api         LiveKit's server API
     hooks       what LiveKit told by webhook, all of it
     agent       agent("name"): a worker that answers to that name and takes every job
@@ -8,7 +8,7 @@
     line        line(phone, …): a tenant whose trunk leads to that callee
 
 LiveKit sends its webhooks to two places: to `hooks`, and to a gateway that stands at the port
-stack.GATEWAY. A gateway elsewhere is one that gets no webhooks.
+ports.GATEWAY. A gateway elsewhere is one that gets no webhooks.
 """
 import json
 import os
@@ -20,7 +20,8 @@ from harness import books
 from stage import livekit, sip
 from stage.agent import Agent
 from stage.hooks import Hooks
-from stage.stack import GATEWAY, HOOK, HTTP, Stack
+from stage.ports import GATEWAY, HOOK, HTTP, WORKER
+from stage.stack import Stack
 
 PHONES = {
     "talker": sip.hangs_up(ring_ms=700, talk_ms=1500),          # answers, talks a little, hangs up
@@ -42,7 +43,7 @@ def evidence(tmp_path_factory):
     kept = os.environ.get("CALLGATE_E2E_LOGS")
     if not kept:
         return tmp_path_factory.mktemp("e2e")
-    folder = pathlib.Path(kept)
+    folder = pathlib.Path(kept) / WORKER
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -10,6 +10,7 @@ import pytest
 
 from harness.wait import until
 from harness.world import destination
+from stage.ports import NOWHERE
 
 ATTEMPT = "X-Gw-Attempt"
 
@@ -145,7 +146,7 @@ def test_a_trunk_that_answers_503(serve, line, phone):
 
 
 class Nowhere:
-    port = 25099
+    port = NOWHERE
 
 
 @pytest.mark.parametrize("webhooks", [True, False], ids=["webhooks", "no-webhooks"])

@@ -1,12 +1,11 @@
 """The program under test: its commands, and gateways on ports of their own."""
-import itertools
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 
 from .client import Client
+from .ports import free_port
 from .postgres import TOP
 from .wait import until
 
@@ -14,21 +13,6 @@ BIN = pathlib.Path(os.environ.get("CALLGATE_TEST_BIN") or TOP / "build" / "dev" 
 
 # Only what a test says reaches the program: none of the caller's own settings.
 PASSED_ON = ("PATH", "HOME", "TMPDIR", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS")
-
-# Several gateways may share a port by design (SO_REUSEPORT), so two tests must never be
-# given the same one: ports are counted up, below the range the kernel hands out itself.
-_ports = itertools.count(20000 + os.getpid() * 7 % 8000)
-
-
-def free_port():
-    for port in _ports:
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-
 
 def environment(database_url, settings=None):
     env = {name: os.environ[name] for name in PASSED_ON if name in os.environ}

@@ -1,5 +1,6 @@
 """LiveKit's own npm package, asked from a test (tests/judge). Where it cannot be had, the test is
 skipped and says why."""
+import fcntl
 import hashlib
 import json
 import os
@@ -25,8 +26,15 @@ def install():
         pytest.skip(f"node is {version}; LiveKit's own package wants 19 or newer")
     digest = hashlib.sha256(b"".join((HOME / name).read_bytes() for name in FILES)).hexdigest()[:16]
     folder = TOP / "build" / "judge" / digest
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:        # tests may run in several processes
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        fill(folder)
+    return folder
+
+
+def fill(folder):
     if not (folder / "done").exists():
-        folder.mkdir(parents=True, exist_ok=True)
         for name in FILES:
             shutil.copy(HOME / name, folder)
         done = subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=folder,
@@ -34,7 +42,6 @@ def install():
         if done.returncode:
             pytest.skip(f"npm could not install LiveKit's own package: {done.stderr.strip()[-300:]}")
         (folder / "done").touch()
-    return folder
 
 
 class Judge:

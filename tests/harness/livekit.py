@@ -16,6 +16,7 @@ import tempfile
 import pytest
 
 from .client import Client
+from .ports import free_port
 from .wait import until
 from .world import destination
 
@@ -29,7 +30,7 @@ class LiveKit:
 
     def __init__(self, key=KEY, secret=SECRET):
         self.key, self.secret = key, secret
-        self.port = self.control_port = 0
+        self.port, self.control_port = free_port(), free_port()
         self.process, self.client = None, None
 
     def start(self):
@@ -40,8 +41,6 @@ class LiveKit:
             cwd=TESTS, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors, start_new_session=True)
         said = self.process.stdout.readline()
         assert said, f"the fake LiveKit did not start:\n{self._said()}"
-        doors = json.loads(said)
-        self.port, self.control_port = doors["port"], doors["control"]
         self.client = Client(f"http://127.0.0.1:{self.control_port}")
         return self
 

@@ -328,6 +328,21 @@ def test_without_its_agent_the_phone_never_rings(house, livekit, habits):
     assert not livekit.invites(to) and not livekit.requests("CreateSIPParticipant")
 
 
+def test_a_project_may_wait_for_its_agent_whatever_its_trunk_says(house, livekit):
+    livekit.set(agents={"*": {"after": 1.0, "active": 0.01}})
+    caller = house.world.tenant(trunk=trunk(), project={"wait_for_agent_s": 10}).at(house.gateway)
+    to = destination()
+    assert told(ended(caller, livekit, to))[:2] == ("completed", "callee_hangup")
+    assert livekit.invite(to)["agents"] == ["ACTIVE"]
+
+    livekit.set(agents={"*": {"never": True}})
+    caller = house.world.tenant(trunk=trunk(), project={"wait_for_agent_s": 1}).at(house.gateway)
+    to = destination()
+    record = ended(caller, livekit, to)
+    assert told(record)[:2] == ("failed", "provider_error") and record["outcome"]["providerCode"] == "agent_timeout"
+    assert not livekit.invites(to)
+
+
 def test_without_waiting_the_phone_rings_with_or_without_an_agent(caller, livekit):
     livekit.set(agents={"*": {"never": True}})
     to = destination()

@@ -129,6 +129,24 @@ static void a_call_goes_its_way(void **state)
 	check_books();
 }
 
+/* The wait is the project's as it stands when the call is claimed, and the bound is later by it. */
+static void a_claimed_call_knows_how_long_its_agent_is_waited_for(void **state)
+{
+	struct inflight *f;
+	size_t n;
+
+	(void)state;
+	accept_call("+12025550103");
+	sql("update projects set wait_for_agent_s = 40 where org_id = 1 and project_id = 1");
+	f = claim(gw, 1, &n);
+	sql("update projects set wait_for_agent_s = 0 where org_id = 1 and project_id = 1");
+	assert_int_equal(1, n);
+	assert_int_equal(40, f->wait_for_agent_s);
+	assert_in_range(f->left_ms, (40 + 60 + 3600) * 1000 + MARGIN_MS - 2000, (40 + 60 + 3600) * 1000 + MARGIN_MS);
+	inflight_free_all(f, n);
+	check_books();
+}
+
 static void a_busy_call_costs_nothing(void **state)
 {
 	struct id id = dialed_call("+12025550101");
@@ -472,6 +490,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_call_goes_its_way, setup),
+		cmocka_unit_test_setup(a_claimed_call_knows_how_long_its_agent_is_waited_for, setup),
 		cmocka_unit_test_setup(a_busy_call_costs_nothing, setup),
 		cmocka_unit_test_setup(claims_take_the_oldest_first_and_no_more_than_asked, setup),
 		cmocka_unit_test_setup(without_a_lease_nothing_is_claimed_or_dialed, setup),

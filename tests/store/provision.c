@@ -159,11 +159,12 @@ static void what_is_not_mentioned_stays_and_null_unsets(void **state)
 	o = add(PROVISION_PROJECT, "p");
 	set(o, FIELD_MAX_CONCURRENT, NULL);
 	set(o, FIELD_RING_TIMEOUT_S, "20");
+	set(o, FIELD_WAIT_FOR_AGENT_S, "15");
 	set(add(PROVISION_NUMBER, number[0]), FIELD_TRUNK, NULL);
 	apply_well();
 	assert_counts(0, 2, 1);
 	assert_int_equal(1, sql("select count(*) from projects where " OF("partial") " and max_concurrent is null"
-	                        " and ring_timeout_s = 20 and rate_mc = 2000 and agent = 'agent'"));
+	                        " and ring_timeout_s = 20 and wait_for_agent_s = 15 and rate_mc = 2000 and agent = 'agent'"));
 	assert_int_equal(1, sql("select count(*) from phone_numbers where " OF("partial") " and trunk_id is null"));
 	assert_int_equal(2, sql("select count(*) from project_members where " OF("partial")));
 	assert_int_equal(1, sql("select count(*) from pool_members where " OF("partial")));

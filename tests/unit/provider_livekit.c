@@ -108,6 +108,29 @@ static void the_phone_is_dialed_when_the_agent_is_there_if_that_is_asked_for(voi
 	assert_int_equal(count(DIAL), 0);
 }
 
+static void ends_without_its_agent_after(int project_s, const char *config, int min_ms, int max_ms)
+{
+	struct dial_request rq = request();
+	int64_t began = mono_ms();
+	struct provider_event ev;
+	struct errinfo e;
+
+	rq.wait_for_agent_s = project_s;
+	rq.trunk_config = config;
+	assert_int_equal(p->ops->prepare(p, &rq, &e), OK);
+	ev = next(PROVIDER_ENDED);
+	assert_string_equal(ev.outcome.provider_code, "agent_timeout");
+	assert_in_range(mono_ms() - began, min_ms, max_ms);
+}
+
+static void the_longer_wait_of_project_and_trunk_counts(void **state)
+{
+	(void)state;
+	ends_without_its_agent_after(1, "{}", 900, 1800);
+	ends_without_its_agent_after(2, "{\"waitForAgentSeconds\":1}", 1900, 2800);
+	ends_without_its_agent_after(1, "{\"waitForAgentSeconds\":2}", 1900, 2800);
+}
+
 static void a_call_that_goes_back_to_the_queue_leaves_no_room_and_no_word(void **state)
 {
 	(void)state;
@@ -421,6 +444,7 @@ int main(void)
 		TEST(a_room_shut_by_our_side_is_no_hangup_of_the_callee),
 		TEST(a_room_that_is_refused_rang_nobody),
 		TEST(the_phone_is_dialed_when_the_agent_is_there_if_that_is_asked_for),
+		TEST(the_longer_wait_of_project_and_trunk_counts),
 		TEST(a_call_that_goes_back_to_the_queue_leaves_no_room_and_no_word),
 		TEST(a_dial_without_its_room_rang_nobody),
 		TEST(what_the_trunk_lacks_is_said_and_nothing_is_asked),

@@ -81,7 +81,7 @@ static void values_come_in_the_units_they_are_stored_in(void **state)
 		"\"accounts\":[{\"name\":\"a\",\"credits\":\"12.50\"}],"
 		"\"trunks\":[{\"name\":\"t\",\"driver\":\"simulator\",\"callsPerSecond\":3,\"enabled\":false,\"config\":{\"a\": [1, 2]}}],"
 		"\"users\":[{\"email\":\"Ann@Example.ORG\"}],"
-		"\"projects\":[{\"id\":\"p\",\"ratePerMinute\":\"0.02\",\"members\":[\"ANN@example.org\"]}]"), OK);
+		"\"projects\":[{\"id\":\"p\",\"ratePerMinute\":\"0.02\",\"waitForAgentSeconds\":300,\"members\":[\"ANN@example.org\"]}]"), OK);
 	assert_int_equal(doc.n, 5);
 	assert_string_equal(value(0, FIELD_CPS_MILLI), "500");
 	assert_string_equal(doc.objects[1].key, "ann@example.org");
@@ -90,6 +90,7 @@ static void values_come_in_the_units_they_are_stored_in(void **state)
 	assert_string_equal(value(3, FIELD_ENABLED), "false");
 	assert_string_equal(value(3, FIELD_CONFIG), "{\"a\":[1,2]}");
 	assert_string_equal(value(4, FIELD_RATE_MC), "2000");
+	assert_string_equal(value(4, FIELD_WAIT_FOR_AGENT_S), "300");
 	assert_string_equal(doc.objects[4].members.items[0], "ann@example.org");
 	assert_string_equal(doc.objects[4].pointer, "/organizations/0/projects/0");
 }
@@ -125,7 +126,7 @@ static void all_mistakes_are_told_with_their_places(void **state)
 	assert_int_equal(parse("{\"organizations\":[{\"wieght\":1,\"id\":\"x\",\"weight\":0,\"burst\":\"1\","
 		"\"callsPerSecond\":0.0001,\"users\":[{\"email\":\"nobody\",\"role\":\"king\"},3],"
 		"\"accounts\":[{\"name\":\" a\",\"credits\":1}],\"numbers\":[{\"number\":\"4155550199\"}],"
-		"\"projects\":[{\"id\":\"a b\",\"members\":[\"a@b\",\"a@b\",7]}],\"pools\":{}}],\"a/b~\":0}"), ERR_INVALID);
+		"\"projects\":[{\"id\":\"a b\",\"waitForAgentSeconds\":301,\"members\":[\"a@b\",\"a@b\",7]}],\"pools\":{}}],\"a/b~\":0}"), ERR_INVALID);
 	assert_mistake("/a~1b~0: is not known here; known are organizations\n");
 	assert_mistake("/organizations/0/wieght: is not known here");
 	assert_mistake("/organizations/0: 'name' is missing\n");
@@ -140,10 +141,11 @@ static void all_mistakes_are_told_with_their_places(void **state)
 	assert_mistake("/organizations/0/accounts/0/credits: must be an amount as a string");
 	assert_mistake("/organizations/0/numbers/0/number: ");
 	assert_mistake("/organizations/0/projects/0/id: may have letters");
+	assert_mistake("/organizations/0/projects/0/waitForAgentSeconds: must be a whole number from 0 to 300\n");
 	assert_mistake("/organizations/0/projects/0/members/1: 'a@b' is there twice\n");
 	assert_mistake("/organizations/0/projects/0/members/2: must be a string\n");
 	assert_mistake("/organizations/0/pools: must be a list\n");
-	assert_int_equal(count_mistakes(), 17);
+	assert_int_equal(count_mistakes(), 18);
 	assert_int_equal(doc.n, 0);
 }
 

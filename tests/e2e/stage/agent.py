@@ -6,7 +6,7 @@ import subprocess
 from harness.wait import until
 
 from . import livekit
-from .stack import HTTP
+from .ports import HTTP
 
 
 class Agent:

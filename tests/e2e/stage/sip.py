@@ -9,8 +9,10 @@ import time
 
 from harness.wait import until
 
-_ports = itertools.count(25100, 2)
-_media = itertools.count(26000, 4)
+from .ports import CALLEES, MEDIA
+
+_ports = itertools.count(CALLEES, 2)
+_media = itertools.count(MEDIA, 4)
 
 HEAD = """<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE scenario SYSTEM "sipp.dtd">

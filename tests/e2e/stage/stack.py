@@ -10,9 +10,8 @@ import subprocess
 
 from harness.wait import until
 
-from . import livekit
-
-REDIS, HTTP, RTC_TCP, RTC_UDP, SIP, HEALTH, HOOK, GATEWAY = 26379, 27880, 27881, 27882, 25060, 28081, 29099, 29100
+from . import livekit, ports
+from .ports import HEALTH, HTTP, REDIS
 
 SERVER_NODE = """\
 port: {HTTP}
@@ -44,7 +43,7 @@ sip_port: {SIP}
 listen_ip: 127.0.0.1
 nat_1_to_1_ip: 127.0.0.1
 use_external_ip: false
-rtp_port: 32000-32799
+rtp_port: {RTP}
 rtp_draining_idle_timeout: -1s
 rtp_draining_duration: -1s
 media_timeout_initial: 30s
@@ -126,7 +125,7 @@ class Stack:
 
     def configure(self, hooks):
         webhook = WEBHOOK.format(key=livekit.KEY, urls=", ".join(f'"{url}"' for url in hooks)) if hooks else ""
-        values = {**globals(), "key": livekit.KEY, "secret": livekit.SECRET, "webhook": webhook,
+        values = {**vars(ports), "key": livekit.KEY, "secret": livekit.SECRET, "webhook": webhook,
                   "node_ip": os.environ["CALLGATE_E2E_NODE_IP"]}
         (self.folder / "server.yaml").write_text(SERVER_NODE.format(**values))
         (self.folder / "sip.yaml").write_text(SIP_NODE.format(**values))
