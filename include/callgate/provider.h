@@ -99,6 +99,11 @@ struct provider_ops {
 	 * ERR_INVALID: not what it should be; ERR_NOT_FOUND: genuine, and about no call of ours. */
 	enum err (*check)(struct provider *p, const char *authorization, const char *body, size_t len,
 	                  struct provider_notice *out, struct errinfo *e);
+	/* Messages may reach a gateway that never dials over their trunk. So each is told of every trunk
+	 * that is switched on and has all these members in its config, again and again: the object of
+	 * just these, on the thread of dial(). NULL: there is nothing to learn. */
+	const char *const *sender_members;      /* up to NULL */
+	void (*learn)(struct provider *p, const char *config);
 	/* Such a message, stored meanwhile, about an attempt that is being followed. A hint that may
 	 * come late, twice, in any order or never; what follows from it are events like any other. */
 	void (*hear)(struct provider *p, const struct dial_request *rq, const char *body, size_t len);

@@ -37,6 +37,13 @@ void taken_notes_free(struct taken_note *notes, size_t n);
 enum err store_notes_take(struct store *s, int64_t gateway_id, int max, struct taken_note **out, size_t *n,
                           struct errinfo *e) MUST_USE;
 
+/* Who may tell us such things: of each trunk of that driver that is switched on and whose config has
+ * all these members, the object of just these, each once, at most `max`. *out is malloc'ed, and so
+ * is each text; notes_senders_free() frees both. */
+enum err store_notes_senders(struct store *s, const char *driver, const char *const *members, size_t n_members, int max,
+                             char ***out, size_t *n, struct errinfo *e) MUST_USE;
+void     notes_senders_free(char **texts, size_t n);
+
 /* Forgets what is older than `seconds`, applied or not (the call has ended, or was never
  * ours), at most `max`. */
 enum err store_notes_prune(struct store *s, int seconds, int max, int *gone, struct errinfo *e) MUST_USE;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "callgate/clock.h"
+#include "callgate/log.h"
 #include "callgate/mem.h"
 #include "callgate/text.h"
 #include "callgate/version.h"
@@ -229,6 +230,25 @@ static void lk_free(struct provider *p)
 	free(lk);
 }
 
+/* Only whose signature counts is wanted; a trunk whose secret is not here cannot be used here either,
+ * and `callgate doctor` says so. */
+static void lk_learn(struct provider *p, const char *config)
+{
+	struct livekit *lk = of(p);
+	struct wire_livekit_trunk trunk;
+	struct project *project;
+	struct errinfo e;
+	enum err err = wire_livekit_trunk_read(config, &trunk, &e);
+
+	if (!err && trunk.url && projects_spacious(&lk->projects))
+		err = find_project(lk, &trunk, &project, &e);
+	if (err)
+		LOG_DEBUG("livekit.not_learned", LOG_STR("key", trunk.api_key ? trunk.api_key : ""), LOG_STR("error", e.text));
+	wire_livekit_trunk_done(&trunk);
+}
+
+static const char *const sender_members[] = { "url", "apiKey", "apiSecretEnv", NULL };
+
 static const struct provider_ops ops = {
 	.name    = "livekit",
 	.prepare = lk_prepare,
@@ -236,6 +256,8 @@ static const struct provider_ops ops = {
 	.lookup  = lk_lookup,
 	.hangup  = lk_hangup,
 	.check   = livekit_check,
+	.sender_members = sender_members,
+	.learn   = lk_learn,
 	.hear    = livekit_hear,
 	.free    = lk_free,
 };

@@ -99,6 +99,17 @@ enum err projects_get(struct projects *ps, const char *url, const char *key, con
 	return err;
 }
 
+/* Those that calls need come first: what is only heard of takes half of the room at most. */
+bool projects_spacious(struct projects *ps)
+{
+	bool spacious;
+
+	pthread_mutex_lock(&ps->mutex);
+	spacious = ps->n < PROJECTS_MAX / 2;
+	pthread_mutex_unlock(&ps->mutex);
+	return spacious;
+}
+
 /* What is compared never changes once it is on the list, and stays there. */
 bool projects_signed(struct projects *ps, const char *key, const char *token)
 {

@@ -1,5 +1,5 @@
 /* Inside `provider`: LiveKit projects, the trunks in them, and how both are doing. They are
- * made when a call first needs them, live as long as the driver, and are the only things of
+ * made when a call first needs them, or a trunk names them, live as long as the driver, and are the only things of
  * it that two threads touch; a lock guards them. */
 #ifndef PROVIDER_LIVEKIT_PROJECT_H
 #define PROVIDER_LIVEKIT_PROJECT_H
@@ -10,7 +10,7 @@
 #include "callgate/livekit.h"
 #include "callgate/net.h"
 
-#define PROJECTS_MAX 256
+#define PROJECTS_MAX 512
 #define TRUNKS_MAX   8192
 
 struct trunk {
@@ -42,6 +42,8 @@ void projects_done(struct projects *ps);
  * the gateway ends, idle. */
 enum err projects_get(struct projects *ps, const char *url, const char *key, const char *secret, struct project **out,
                       struct errinfo *e);
+/* Is there room for one that no call has needed yet? */
+bool projects_spacious(struct projects *ps);
 /* Does one of them sign with that key, and so has signed that token? */
 bool projects_signed(struct projects *ps, const char *key, const char *token);
 /* NULL when there are too many: such a trunk has no breaker. */

@@ -23,7 +23,7 @@
 
 /* When the next of the recurring duties is due, mono ms. */
 struct duties {
-	int64_t limits, counts, lanes, promote, overdue, expire, prune, notices, forget;
+	int64_t limits, counts, lanes, promote, overdue, expire, prune, notices, forget, senders;
 	int64_t notify;         /* INT64_MAX: nobody has to be told */
 };
 
@@ -88,6 +88,7 @@ void take_nudges(struct scheduler *s, int64_t now);
 void do_duties(struct scheduler *s, int64_t now);
 void take_notices(struct scheduler *s, int64_t now);    /* notices.c, a duty */
 void forget_notices(struct scheduler *s, int64_t now);
+void learn_senders(struct scheduler *s, int64_t now);
 void take_events(struct scheduler *s);                  /* follow.c */
 void run_timers(struct scheduler *s, int64_t now);
 void flush(struct scheduler *s);                        /* flush.c */

@@ -15,6 +15,8 @@
 #define FORGET_MS     60000
 #define FORGET_MAX    5000
 #define KEEP_S        3600      /* longer than any provider repeats itself */
+#define SENDERS_MS    5000
+#define SENDERS_MAX   256       /* of a driver */
 
 enum err scheduler_check_notice(struct scheduler *s, const char *driver, const char *authorization, const char *body,
                                 size_t len, struct provider_notice *out, struct errinfo *e)
@@ -61,6 +63,39 @@ void take_notices(struct scheduler *s, int64_t now)
 	taken_notes_free(notes, n);
 	if (n == NOTICES_MAX)
 		s->due.notices = now;
+}
+
+/* False when the database failed. */
+static bool learn_from_trunks(struct scheduler *s, const struct driver *d)
+{
+	const char *const *members = d->provider->ops->sender_members;
+	size_t n_members = 0, n = 0;
+	char **configs = NULL;
+	struct errinfo e;
+
+	while (members[n_members])
+		n_members++;
+	if (!db_went(s, store_notes_senders(s->store, d->name, members, n_members, SENDERS_MAX, &configs, &n, &e), "senders", &e))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		d->provider->ops->learn(d->provider, configs[i]);
+	notes_senders_free(configs, n);
+	return true;
+}
+
+/* Asking for a sender only when somebody unknown writes would let anybody put questions to the
+ * database; asking all the time costs the same whoever writes. */
+void learn_senders(struct scheduler *s, int64_t now)
+{
+	bool learns = false, well = true;
+
+	for (int i = 0; i < s->n_drivers && well; i++) {
+		if (!s->drivers[i].provider->ops->learn)
+			continue;
+		learns = true;
+		well = learn_from_trunks(s, &s->drivers[i]);
+	}
+	s->due.senders = learns ? now + (well ? jitter(s, SENDERS_MS) : 0) : INT64_MAX;
 }
 
 void forget_notices(struct scheduler *s, int64_t now)

@@ -65,6 +65,7 @@ static int64_t duties_due(const struct scheduler *s)
 	due = earlier(due, earlier(s->due.lanes, s->due.promote));
 	due = earlier(due, earlier(s->due.overdue, s->due.expire));
 	due = earlier(due, earlier(s->due.notices, s->due.forget));
+	due = earlier(due, s->due.senders);
 	if (s->tenants.unknown)
 		due = 0;
 	return earlier(due, s->due.notify);

@@ -470,6 +470,7 @@ void do_duties(struct scheduler *s, int64_t now)
 		{ s->due.expire,  expire },
 		{ s->due.notices, take_notices },
 		{ s->due.forget,  forget_notices },
+		{ s->due.senders, learn_senders },
 	};
 
 	hear_others(s);

@@ -1,4 +1,4 @@
-/* Provider events: kept, taken, forgotten. */
+/* Provider events: kept, taken, forgotten; and who may send them. */
 #include "callgate/store_events.h"
 
 #include <stdlib.h>
@@ -78,6 +78,41 @@ void taken_notes_free(struct taken_note *notes, size_t n)
 		free(notes[i].body);
 	}
 	free(notes);
+}
+
+/* Reads trunks whole, as load_limits() does with its share of them: they are few. Ordered, so that
+ * it is always the same ones if there are too many. */
+static const Oid senders_types[] = { OID_TEXT, OID_TEXT_ARRAY, OID_INT4 };
+static const struct pg_statement senders_statement = PG_STATEMENT("notes_senders", senders_types,
+	"select distinct (select jsonb_object_agg(m, t.config -> m) from unnest($2::text[]) m)::text from trunks t"
+	" where t.enabled and t.driver = $1 and t.config ?& $2::text[] order by 1 limit $3");
+
+enum err store_notes_senders(struct store *s, const char *driver, const char *const *members, size_t n_members, int max,
+                             char ***out, size_t *n, struct errinfo *e)
+{
+	CLEANUP(pg_clearp) PGresult *r = NULL;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
+	enum err err;
+	size_t i;
+
+	pg_arg_text(&a, driver);
+	PG_COLUMN(&a, OID_TEXT, n_members, pg_put_text(&a, members[i]));
+	pg_arg_int4(&a, max);
+	err = pg_run(s, &senders_statement, &a, &r, e);
+	if (err)
+		return err;
+	*n = (size_t)PQntuples(r);
+	*out = xcalloc(*n + 1, sizeof **out);
+	for (i = 0; i < *n; i++)
+		(*out)[i] = pg_dup_text(r, (int)i, 0);
+	return OK;
+}
+
+void notes_senders_free(char **texts, size_t n)
+{
+	for (size_t i = 0; texts && i < n; i++)
+		free(texts[i]);
+	free(texts);
 }
 
 /* Reads the table from its start; pruning keeps it small. */

@@ -218,8 +218,25 @@ def test_a_room_of_ours_that_was_guessed_ends_nobodys_call(caller, livekit):
     caller.end(call, 10)
 
 
+def test_a_trunks_own_project_is_believed_by_gateways_that_never_used_it(gateways, world, livekit):
+    """LiveKit's webhook may lead to any of the gateways."""
+    settings = {**SETTINGS, "LIVEKIT_API_KEY": "nobody", "LIVEKIT_OWN_SECRET": SECRET}
+    both = gateways(**settings), gateways(**settings)
+    config = {"url": livekit.url, "apiKey": KEY, "apiSecretEnv": "LIVEKIT_OWN_SECRET"}
+    signed = livekit.sign(json.dumps({"event": "room_finished", "id": "EV_1", "room": {"name": "sales"}}))
+
+    def status(gateway):
+        return post(gateway, signed["body"], signed["authorization"]).status
+
+    assert [status(one) for one in both] == [401, 401]
+    world.tenant(trunk=trunk(config=json.dumps(config)))
+    for one in both:
+        until("the trunk's project is known", lambda: status(one) == 200, 15)
+    signed = livekit.sign(signed["body"], "forged")
+    assert [status(one) for one in both] == [401, 401]
+
+
 def test_a_trunks_own_project_signs_for_itself(gateways, world, livekit):
-    """As soon as this gateway has had to do with it."""
     gateway = gateways(**{**SETTINGS, "LIVEKIT_API_KEY": "nobody", "LIVEKIT_OWN_SECRET": SECRET})
     livekit.set(webhook_url=door(gateway))
     config = {"url": livekit.url, "apiKey": KEY, "apiSecretEnv": "LIVEKIT_OWN_SECRET"}

@@ -69,9 +69,34 @@ static void what_nobody_follows_is_forgotten_after_a_while(void **state)
 	assert_int_equal(1, gone);
 }
 
+static void a_sender_is_told_once_however_many_trunks_name_it(void **state)
+{
+	static const char *const members[] = { "key", "secret" };
+	char **senders;
+	size_t n;
+
+	(void)state;
+	sql("insert into trunks (org_id, trunk_id, name, driver, config, enabled) values"
+	    " (1, 2, 'a', 'livekit', '{\"key\":\"k\",\"secret\":\"s\",\"host\":\"x\"}', true),"
+	    " (1, 3, 'b', 'livekit', '{\"secret\":\"s\",\"key\":\"k\",\"host\":\"y\"}', true),"
+	    " (1, 4, 'c', 'livekit', '{\"key\":\"k\",\"secret\":\"t\"}', true),"
+	    " (1, 5, 'd', 'livekit', '{\"key\":\"k\"}', true),"
+	    " (1, 6, 'e', 'livekit', '{\"key\":\"k\",\"secret\":\"off\"}', false),"
+	    " (1, 7, 'f', 'another', '{\"key\":\"k\",\"secret\":\"else\"}', true)");
+	assert_int_equal(OK, store_notes_senders(s, "livekit", members, 2, 10, &senders, &n, &e));
+	assert_int_equal(2, n);
+	assert_string_equal("{\"key\": \"k\", \"secret\": \"s\"}", senders[0]);
+	assert_string_equal("{\"key\": \"k\", \"secret\": \"t\"}", senders[1]);
+	notes_senders_free(senders, n);
+	assert_int_equal(OK, store_notes_senders(s, "livekit", members, 2, 1, &senders, &n, &e));
+	assert_int_equal(1, n);
+	notes_senders_free(senders, n);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_sender_is_told_once_however_many_trunks_name_it),
 		cmocka_unit_test(an_event_is_kept_once_and_given_once_to_who_follows_the_call),
 		cmocka_unit_test(what_nobody_follows_is_forgotten_after_a_while),
 	};

@@ -145,6 +145,47 @@ static void nothing_else_is_believed(void **state)
 	assert_int_equal(check(good_token(body), changed, &n), ERR_DENIED);
 }
 
+static void a_project_that_only_a_trunk_names_signs_too_once_it_is_learned(void **state)
+{
+	static const char config[] = "{\"url\":\"https://other.example.org\",\"apiKey\":\"otherkey\","
+	                             "\"apiSecretEnv\":\"LIVEKIT_OTHER_SECRET\"}";
+	char r[LIVEKIT_NAME_SIZE], leg[LIVEKIT_NAME_SIZE], token[2048];
+	struct provider_notice n;
+	const char *body;
+
+	(void)state;
+	our_room(r, leg);
+	body = event_of("room_finished", r, NULL, "", "");
+	snprintf(token, sizeof token, "%s", token_of(hs256, claims_of("otherkey", now_s() + 300, 0, body), "other"));
+	assert_int_equal(check(token, body, &n), ERR_DENIED);
+	p->ops->learn(p, "{\"url\":7,\"apiKey\":\"otherkey\"}");
+	p->ops->learn(p, "{\"url\":\"https://o\",\"apiKey\":\"otherkey\",\"apiSecretEnv\":\"LIVEKIT_NOWHERE\"}");
+	assert_int_equal(check(token, body, &n), ERR_DENIED);
+	p->ops->learn(p, config);
+	p->ops->learn(p, config);
+	assert_int_equal(check(token, body, &n), OK);
+	assert_int_equal(livekit_states(p, NULL, 0), 2);
+}
+
+/* What is only heard of must not take the place of what calls need. */
+static void there_is_room_for_calls_however_many_projects_are_learned(void **state)
+{
+	struct dial_request rq = request();
+	struct errinfo e;
+	char config[200];
+
+	(void)state;
+	for (int i = 0; i < 600; i++) {
+		snprintf(config, sizeof config, "{\"url\":\"https://l%d\",\"apiKey\":\"k\",\"apiSecretEnv\":"
+		         "\"LIVEKIT_OTHER_SECRET\"}", i);
+		p->ops->learn(p, config);
+	}
+	assert_int_equal(livekit_states(p, NULL, 0), 256);
+	rq.phase = 0;
+	rq.trunk_config = config;
+	assert_int_equal(p->ops->prepare(p, &rq, &e), OK);
+}
+
 static void what_is_genuine_may_still_be_useless(void **state)
 {
 	static const char *const broken[] = { "", "x", "[]", "{}", "{\"event\":\"participant_left\"}", "{\"id\":\"EV_1\"}" };
@@ -396,6 +437,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_message_of_livekit_is_told_by_its_signature_and_its_room),
 		TEST(nothing_else_is_believed),
+		TEST(a_project_that_only_a_trunk_names_signs_too_once_it_is_learned),
+		TEST(there_is_room_for_calls_however_many_projects_are_learned),
 		TEST(what_is_genuine_may_still_be_useless),
 		TEST(a_talk_is_over_when_livekit_says_so),
 		TEST(a_lost_answer_is_made_up_for_by_a_message),
