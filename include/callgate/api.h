@@ -1,8 +1,10 @@
-/* The HTTP API: routes, and what stands behind each. Two ways lead on from a complete
- * request, both bounded, each with its own threads and connections:
+/* The HTTP API: routes, and what stands behind each. These ways lead on from a complete
+ * request, all bounded, each with its own threads and connections:
  *
  *   intake   admissions: everything that waits is committed together (group commit)
  *   reader   look-ups by id: everything that waits is read together
+ *   notices  what providers tell: everything that waits is stored together
+ *   desk     all else: one request after the other, each read from top to bottom
  *
  * What asks no database (health) is answered on the I/O thread itself.
  * Parsing and refusing need no database and are done before. A full queue is answered
@@ -23,7 +25,7 @@ struct api_config {
 	const char *database_url;
 	int         intake_batches, reader_batches;
 	int         queue_limit;        /* requests waiting, per way                            */
-	bool        lock_per_org;       /* the destination lock holds within an organization only */
+	struct admit_rules rules;
 	bool        access_log;
 };
 

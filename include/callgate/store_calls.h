@@ -9,6 +9,12 @@
 #include "callgate/id.h"
 #include "callgate/store.h"
 
+/* Who asks, on the ways where one request is served at a time. */
+struct caller {
+	int64_t org;
+	uint8_t hash[SHA256_SIZE];
+};
+
 /* In the order in which they are decided (design: order of refusals). */
 enum admit_outcome {
 	ADMIT_ACCEPTED = 0,
@@ -21,6 +27,11 @@ enum admit_outcome {
 	ADMIT_NO_TRUNK,         /* 404 no outbound trunk, or outbound switched off    */
 	ADMIT_NO_CREDITS,       /* 402                                                */
 	ADMIT_BUSY,             /* 409 a call to this destination is not yet final    */
+	ADMIT_TOO_LONG,         /* 400 max_duration_s above the project's; decided after
+	                         * ADMIT_PROJECT_DENIED                               */
+	ADMIT_KEY_REUSED,       /* 422 idem_key was used with another body; decided after
+	                         * whatever is not stored: 401, 400, 403              */
+	ADMIT_KEY_RUNNING,      /* 409 the first request with idem_key is not settled yet */
 	ADMIT_FAILED,           /* 500 this item alone made the statement fail        */
 	ADMIT_PENDING,          /* not settled: what the returned error says holds for it */
 	ADMIT_OUTCOME_COUNT
@@ -43,31 +54,48 @@ struct admission {
 	const char   *from;             /* E.164                                      */
 	const char   *to;               /* E.164                                      */
 	const char   *variables;        /* JSON text, or NULL                         */
+	const char   *metadata;         /* JSON text, or NULL                         */
+	int           ring_timeout_s;   /* 0: the project's                           */
+	int           max_duration_s;   /* 0: the project's                           */
+	int16_t       prio;             /* 0 high, 1 normal, 2 low                    */
+	int64_t       scheduled_ms;     /* UTC; 0, or not later than now: at once     */
+	int64_t       expires_ms;       /* UTC; 0: none of its own                    */
+	/* A digest of route and key, and one of the body; NULL: no Idempotency-Key. What
+	 * is stored, in the same commit, are accepted calls and the refusals 402, 404 and
+	 * 409 of the call itself; a request refused otherwise may be sent again. */
+	const uint8_t *idem_key, *idem_print;   /* SHA256_SIZE each                   */
 	const char   *request_id;
-	struct id     call_id;          /* fresh, from id_new()                       */
+	struct id     call_id;          /* fresh, from id_new(); when replayed, the first's */
 	/* out */
-	enum admit_outcome outcome;
+	enum admit_outcome outcome;     /* when replayed, the first's                 */
+	bool               replayed;
+	char               first_request_id[65];        /* of a replayed refusal      */
 	struct lane_key    lane;        /* when accepted                              */
 	unsigned           session;     /* the store's own: on which connection       */
 };
 
 #define ADMIT_BATCH_MAX 256
 
+struct admit_rules {
+	bool lock_per_org;      /* the destination lock holds within an organization only */
+	int  queue_ttl_s;       /* how long after scheduled_ms a call may wait            */
+};
+
 /* Admits n calls in one statement and one commit. Every item gets its outcome; those that
  * could not be settled are ADMIT_PENDING, and the error returned is theirs alone. An item
  * that makes the statement fail is found by halving and gets ADMIT_FAILED. A broken
  * connection is healed inside: the ids are looked up, and what did not commit is sent
- * again. `lock_per_org` narrows the destination lock to the organization.
+ * again. A scheduled call locks its destination when it is due, all others at once.
  *
  * What is accepted is committed and visible, but nobody may be told before
  * store_admit_flush() has made it durable: the flush to disk is a step of its own, so that
  * the accounts are not locked while the disk works, and the next batch can run meanwhile
  * on another connection. */
-enum err store_admit(struct store *s, struct admission **items, size_t n, bool lock_per_org,
+enum err store_admit(struct store *s, struct admission **items, size_t n, const struct admit_rules *rules,
                      struct errinfo *e) MUST_USE;
 /* Returns when everything accepted is on disk (as the server's synchronous_commit has it).
  * On error the accepted items have become ADMIT_PENDING. */
-enum err store_admit_flush(struct store *s, struct admission **items, size_t n, bool lock_per_org,
+enum err store_admit_flush(struct store *s, struct admission **items, size_t n, const struct admit_rules *rules,
                            struct errinfo *e) MUST_USE;
 
 enum read_outcome { READ_FOUND = 0, READ_KEY_UNKNOWN, READ_NOT_FOUND };

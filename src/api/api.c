@@ -37,7 +37,7 @@ static int64_t on_head(void *arg, struct http_request *rq, struct http_reply *re
 	return -1;
 }
 
-static enum api_error auth_route(const struct route *route, const struct http_request *rq, struct presented_key *out)
+static enum api_error auth_route(const struct route *route, const struct http_request *rq, struct caller *out)
 {
 	return route->keys ? auth_key(rq, route->keys, out) : API_OK;
 }
@@ -47,7 +47,7 @@ static void on_too_large(void *arg, struct http_request *rq, int64_t limit, stru
 {
 	const struct route *route = rq->state;
 	struct wire_problems problems = { .count = 0 };
-	struct presented_key key;
+	struct caller key;
 	enum api_error error = auth_route(route, rq, &key);
 
 	(void)arg;
@@ -73,6 +73,7 @@ static void on_request(void *arg, struct http_request *rq)
 		error_reply(rq, refusal);
 		return;
 	}
+	args.route = route;
 	router_match(route->pattern, rq->path, &args);
 	route->handle(a, rq, &args);
 }
@@ -122,15 +123,17 @@ enum err api_start(const struct api_config *c, const struct api_hooks *hooks, st
 	enum err err;
 
 	a->database_url = xstrdup(c->database_url);
-	a->lock_per_org = c->lock_per_org;
+	a->rules = c->rules;
 	a->access_log = c->access_log;
 	a->hooks = *hooks;
 	atomic_init(&a->quiet, false);
-	err = crew_start(a, "intake", c->intake_batches, (size_t)c->queue_limit, intake_work, &a->intake, e);
+	err = crew_start(a, "intake", c->intake_batches, (size_t)c->queue_limit, CREW_BATCH_MAX, intake_work, &a->intake, e);
 	if (!err)
-		err = crew_start(a, "reader", c->reader_batches, (size_t)c->queue_limit, reader_work, &a->reader, e);
+		err = crew_start(a, "reader", c->reader_batches, (size_t)c->queue_limit, CREW_BATCH_MAX, reader_work, &a->reader, e);
 	if (!err)
-		err = crew_start(a, "notices", 1, (size_t)c->queue_limit, notices_work, &a->notices, e);
+		err = crew_start(a, "notices", 1, (size_t)c->queue_limit, CREW_BATCH_MAX, notices_work, &a->notices, e);
+	if (!err)
+		err = crew_start(a, "desk", DESK_TURNS, (size_t)c->queue_limit, 1, desk_work, &a->desk, e);
 	if (err) {
 		api_free(a);
 		return err;
@@ -151,6 +154,7 @@ void api_free(struct api *a)
 	crew_free(a->intake);
 	crew_free(a->reader);
 	crew_free(a->notices);
+	crew_free(a->desk);
 	free(a->database_url);
 	free(a);
 }

@@ -21,7 +21,7 @@ static const char *bearer_token(const char *header, size_t *len)
 	return token;
 }
 
-enum api_error auth_key(const struct http_request *rq, unsigned kinds, struct presented_key *out)
+enum api_error auth_key(const struct http_request *rq, unsigned kinds, struct caller *out)
 {
 	const char *header = http_header(rq, "Authorization");
 	const char *token;

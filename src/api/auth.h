@@ -7,17 +7,13 @@
 #include "callgate/digest.h"
 #include "callgate/http.h"
 #include "callgate/key.h"
+#include "callgate/store_calls.h"
 #include "errors.h"
-
-struct presented_key {
-	int64_t org;
-	uint8_t hash[SHA256_SIZE];
-};
 
 #define ANY_KEY     (~0u)
 #define KEY_BIT(k)  (1u << (k))
 
 /* API_OK and the key, or why not. `kinds` has a bit for each kind that the route takes. */
-enum api_error auth_key(const struct http_request *rq, unsigned kinds, struct presented_key *out);
+enum api_error auth_key(const struct http_request *rq, unsigned kinds, struct caller *out);
 
 #endif

@@ -53,7 +53,7 @@ static struct wire_problems *problems_copy(const struct wire_problems *from)
 
 /* A body that is no good goes to the database all the same: with a key that is no good
  * either, the answer is 401 and tells nothing about the body. */
-static struct create_item *create_item_new(struct http_request *rq, const struct presented_key *key)
+static struct create_item *create_item_new(struct http_request *rq, const struct caller *key)
 {
 	struct create_item *item = xcalloc(1, sizeof *item);
 	struct wire_problems problems;
@@ -68,6 +68,7 @@ static struct create_item *create_item_new(struct http_request *rq, const struct
 		.from       = item->call.from,
 		.to         = item->call.to,
 		.variables  = item->call.variables,
+		.prio       = 1,
 		.request_id = rq->request_id,
 	};
 	memcpy(item->admission.key_hash, key->hash, sizeof key->hash);

@@ -21,10 +21,10 @@
 #include "callgate/queue.h"
 #include "callgate/store.h"
 
-#define BATCH_MAX     256
 #define TELL_EVERY_MS 1000
 
-_Static_assert(BATCH_MAX <= ADMIT_BATCH_MAX && BATCH_MAX <= READ_BATCH_MAX && BATCH_MAX <= NOTES_BATCH_MAX,
+_Static_assert(CREW_BATCH_MAX <= ADMIT_BATCH_MAX && CREW_BATCH_MAX <= READ_BATCH_MAX &&
+               CREW_BATCH_MAX <= NOTES_BATCH_MAX,
                "a batch must fit its statement");
 
 struct crew {
@@ -32,6 +32,7 @@ struct crew {
 	const char   *name;             /* static */
 	crew_work    *work;
 	struct queue *queue;
+	size_t        batch;            /* items of one take */
 	sem_t         turns;
 	int           count;            /* threads running */
 	pthread_t    *threads;
@@ -89,7 +90,7 @@ void crew_pass_turn(struct crew_member *m)
 static void *member_main(void *arg)
 {
 	struct crew_member m = { .crew = arg };
-	void *items[BATCH_MAX];
+	void *items[CREW_BATCH_MAX];
 	char role[64];
 	size_t n;
 
@@ -98,7 +99,7 @@ static void *member_main(void *arg)
 	connect_early(&m);
 	do {
 		take_turn(&m);
-		n = queue_take(m.crew->queue, items, BATCH_MAX, -1);
+		n = queue_take(m.crew->queue, items, m.crew->batch, -1);
 		if (n > 0)
 			m.crew->work(&m, items, n);
 		crew_pass_turn(&m);
@@ -107,13 +108,14 @@ static void *member_main(void *arg)
 	return NULL;
 }
 
-enum err crew_start(struct api *a, const char *name, int turns, size_t queue_limit, crew_work *work,
+enum err crew_start(struct api *a, const char *name, int turns, size_t queue_limit, size_t batch, crew_work *work,
                     struct crew **out, struct errinfo *e)
 {
 	struct crew *c = xcalloc(1, sizeof *c);
 	int threads = turns + 1, failed = 0;
 
-	*c = (struct crew){ .api = a, .name = name, .work = work, .queue = queue_new(queue_limit) };
+	*c = (struct crew){ .api = a, .name = name, .work = work, .queue = queue_new(queue_limit),
+	                     .batch = batch };
 	sem_init(&c->turns, 0, (unsigned)turns);
 	c->threads = xcalloc((size_t)threads, sizeof *c->threads);
 	while (c->count < threads && !failed) {

@@ -22,6 +22,10 @@ static const struct api_error_info errors[] = {
 		{ 400, "validation_failed", "The request is not valid; \"details\" lists what to correct." },
 	[API_NUMBER_INACTIVE] =
 		{ 400, "number_inactive", "fromNumber is not active; activate it or call from another number." },
+	[API_TOO_LONG] =
+		{ 400, "max_duration_exceeded", "maxDurationSeconds is more than the project allows." },
+	[API_CURSOR_INVALID] =
+		{ 400, "cursor_invalid", "The cursor is not one that this route gave for these filters; start without it." },
 	[API_NO_CREDITS] =
 		{ 402, "insufficient_credits", "The project has not enough credits to start this call; add credits." },
 	[API_PROJECT_DENIED] =
@@ -34,12 +38,24 @@ static const struct api_error_info errors[] = {
 		{ 404, "trunk_not_configured", "fromNumber has no outbound trunk; configure one for it." },
 	[API_CALL_UNKNOWN] =
 		{ 404, "call_not_found", "There is no such call, or the key's user may not see it." },
+	[API_PROJECT_UNKNOWN] =
+		{ 404, "project_not_found", "There is no such project, or the key's user is not a member of it." },
 	[API_ROUTE_UNKNOWN] =
 		{ 404, "route_not_found", "There is nothing at this path; see docs/api.md." },
 	[API_METHOD_WRONG] =
 		{ 405, "method_not_allowed", "This path does not take this method; the Allow header lists those it takes." },
 	[API_DESTINATION_BUSY] =
 		{ 409, "destination_busy", "A call to this toNumber is in flight; try again when it has ended." },
+	[API_TOO_LATE] =
+		{ 409, "too_late", "The call has gone too far for this; look at its state." },
+	[API_EDIT_LIMIT] =
+		{ 409, "edit_limit_reached", "The call has been changed as often as a call can be; cancel it and make a new one." },
+	[API_KEY_RUNNING] =
+		{ 409, "idempotency_in_progress", "The first request with this Idempotency-Key is still running; try again shortly." },
+	[API_KEY_REUSED] =
+		{ 422, "idempotency_key_reused", "This Idempotency-Key was used for another request; use a new one." },
+	[API_STALE] =
+		{ 412, "precondition_failed", "The call is not what If-Match says any more; read it again." },
 	[API_BODY_TOO_LARGE] =
 		{ 413, "body_too_large", "The body is larger than this route allows." },
 	[API_NOTICE_FORGED] =
@@ -82,6 +98,9 @@ enum api_error api_error_of_admit(enum admit_outcome outcome)
 	case ADMIT_NO_TRUNK:        return API_NO_TRUNK;
 	case ADMIT_NO_CREDITS:      return API_NO_CREDITS;
 	case ADMIT_BUSY:            return API_DESTINATION_BUSY;
+	case ADMIT_TOO_LONG:        return API_TOO_LONG;
+	case ADMIT_KEY_REUSED:      return API_KEY_REUSED;
+	case ADMIT_KEY_RUNNING:     return API_KEY_RUNNING;
 	case ADMIT_FAILED:
 	case ADMIT_PENDING:
 	case ADMIT_OUTCOME_COUNT:   return API_INTERNAL;
@@ -166,7 +185,7 @@ void error_fill(struct http_reply *r, const struct http_request *rq, enum api_er
 	r->body = buf_take(&b, &r->body_len);
 	if (info->status == 401)
 		http_reply_header(r, "WWW-Authenticate", "Bearer");
-	if (info->status == 503)
+	if (info->status == 503 || error == API_KEY_RUNNING)
 		http_reply_header(r, "Retry-After", "1");
 }
 

@@ -14,7 +14,22 @@ void notices_livekit(struct api *a, struct http_request *rq, const struct route_
 void health_live(struct api *a, struct http_request *rq, const struct route_args *args);
 void health_ready(struct api *a, struct http_request *rq, const struct route_args *args);
 
-/* Behind the first three: answer a batch of what they have queued. */
-crew_work intake_work, reader_work, notices_work;
+/* The handler of every route of the desk: queues the request for route->serve. */
+void desk_handle(struct api *a, struct http_request *rq, const struct route_args *args);
+
+/* Behind them: answer a batch of what was queued. */
+crew_work intake_work, reader_work, notices_work, desk_work;
+
+#define DESK_TURNS 2            /* requests of the desk that are in the database at once */
+
+/* What a handler of the desk works with. */
+struct desk {
+	struct api   *api;
+	struct store *store;
+};
+/* Answers with what an error of the store means there: what was perhaps done may be repeated
+ * on every route of the desk. Tells the log. */
+void desk_failed(struct desk *d, struct http_request *rq, enum err err, const struct errinfo *e,
+                 struct http_reply *out);
 
 #endif

@@ -12,6 +12,8 @@
 /* Threads with a connection each that take whatever waits in one queue. Only so many of
  * them as there are turns are in the database at once; there is one thread more than
  * that, so that the next batch is on its way while the last one is being answered. */
+#define CREW_BATCH_MAX 256
+
 struct crew;
 struct crew_member {
 	struct crew  *crew;
@@ -25,7 +27,8 @@ struct crew_member {
 typedef void crew_work(struct crew_member *m, void **items, size_t n);
 void crew_pass_turn(struct crew_member *m);
 
-enum err crew_start(struct api *a, const char *name, int turns, size_t queue_limit, crew_work *work,
+/* `batch`: how many items one thread takes at once, at most CREW_BATCH_MAX. */
+enum err crew_start(struct api *a, const char *name, int turns, size_t queue_limit, size_t batch, crew_work *work,
                     struct crew **out, struct errinfo *e) MUST_USE;
 bool     crew_push(struct crew *c, void *item);         /* false: too much waits already */
 void     crew_free(struct crew *c);                     /* after what waits is answered  */
@@ -36,10 +39,10 @@ void     crew_failed(struct crew_member *m, enum err err, const struct errinfo *
 
 struct api {
 	char            *database_url;
-	bool             lock_per_org;
+	struct admit_rules rules;
 	bool             access_log;
 	struct api_hooks hooks;
-	struct crew     *intake, *reader, *notices;
+	struct crew     *intake, *reader, *notices, *desk;
 	atomic_bool      quiet;         /* no new work */
 };
 

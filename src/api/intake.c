@@ -93,12 +93,12 @@ void intake_work(struct crew_member *m, void **items, size_t n)
 		item->admission.call_id = id_new();
 		batch[i] = &item->admission;
 	}
-	err = store_admit(m->store, batch, n, api->lock_per_org, &e);
+	err = store_admit(m->store, batch, n, &api->rules, &e);
 	if (err)
 		crew_failed(m, err, &e, n);
 	tell_scheduler(&api->hooks, batch, n);
 	crew_pass_turn(m);
-	flushed = store_admit_flush(m->store, batch, n, api->lock_per_org, &e);
+	flushed = store_admit_flush(m->store, batch, n, &api->rules, &e);
 	if (flushed) {
 		crew_failed(m, flushed, &e, n);
 		err = flushed;

@@ -180,7 +180,7 @@ static enum err open_doors(struct serve *v, struct errinfo *e)
 		.intake_batches = c->intake_batches,
 		.reader_batches = c->reader_batches,
 		.queue_limit = c->queue_limit,
-		.lock_per_org = c->lock_per_org,
+		.rules = { .lock_per_org = c->lock_per_org, .queue_ttl_s = c->queue_ttl_s },
 		.access_log = c->access_log,
 	};
 	const struct http_config http = {

@@ -339,10 +339,10 @@ static size_t pick_pending(struct admission **items, size_t n, struct admission 
 	return count;
 }
 
-enum err store_admit(struct store *s, struct admission **items, size_t n, bool lock_per_org, struct errinfo *e)
+enum err store_admit(struct store *s, struct admission **items, size_t n, const struct admit_rules *rules, struct errinfo *e)
 {
 	struct errinfo words;
-	struct round rd = { .store = s, .e = e ? e : &words, .lock_per_org = lock_per_org };
+	struct round rd = { .store = s, .e = e ? e : &words, .lock_per_org = rules->lock_per_org };
 	struct admission *pending[ADMIT_BATCH_MAX];
 	enum err err;
 	int round;
@@ -408,10 +408,10 @@ static enum err recover(const struct round *rd, struct admission **accepted, siz
 	return durable ? OK : err_set(rd->e, ERR_UNCERTAIN, "the database did not say in time that the calls are on disk");
 }
 
-enum err store_admit_flush(struct store *s, struct admission **items, size_t n, bool lock_per_org, struct errinfo *e)
+enum err store_admit_flush(struct store *s, struct admission **items, size_t n, const struct admit_rules *rules, struct errinfo *e)
 {
 	struct errinfo words;
-	const struct round rd = { .store = s, .e = e ? e : &words, .lock_per_org = lock_per_org, .probe = true };
+	const struct round rd = { .store = s, .e = e ? e : &words, .lock_per_org = rules->lock_per_org, .probe = true };
 	struct admission *accepted[ADMIT_BATCH_MAX];
 	size_t i, k = 0;
 

@@ -45,7 +45,7 @@ static void fill(const struct run *r, int64_t org, struct admission *a, char (*t
 		snprintf(to[i], E164_SIZE, "+49%08lld%05d", (long long)((first + (int64_t)i) * 61803399 % 100000000), r->start_s);
 		a[i] = (struct admission){
 			.key_org = org, .body_ok = true, .project = BENCH_PROJECT, .from = BENCH_FROM,
-			.to = to[i], .variables = BENCH_VARS, .request_id = rq, .call_id = id_new(),
+			.to = to[i], .variables = BENCH_VARS, .prio = 1, .request_id = rq, .call_id = id_new(),
 		};
 		memcpy(a[i].key_hash, r->key_hash, SHA256_SIZE);
 	}
@@ -63,6 +63,8 @@ static size_t share(struct run *r, int64_t *first)
 	return r->calls - at < (int64_t)r->batch ? (size_t)(r->calls - at) : r->batch;
 }
 
+static const struct admit_rules rules = { .queue_ttl_s = 86400 };
+
 static void *work(void *arg)
 {
 	struct worker *w = arg;
@@ -79,8 +81,8 @@ static void *work(void *arg)
 		for (size_t i = 0; i < n; i++)
 			items[i] = &a[i];
 		t = now_us();
-		TRY(store_admit(s, items, n, false, &e));
-		TRY(store_admit_flush(s, items, n, false, &e));
+		TRY(store_admit(s, items, n, &rules, &e));
+		TRY(store_admit_flush(s, items, n, &rules, &e));
 		if (w->n_samples < SAMPLES_MAX)
 			w->samples[w->n_samples++] = now_us() - t;
 		for (size_t i = 0; i < n; i++) {

@@ -88,7 +88,7 @@ static void of_one_destination_in_one_batch_the_first_wins(void **state)
 
 	(void)state;
 	clear_calls();
-	assert_int_equal(OK, store_admit(s, items, 3, false, &e));
+	assert_int_equal(OK, store_admit(s, items, 3, &rules, &e));
 	assert_int_equal(ADMIT_ACCEPTED, a[0].outcome);
 	assert_int_equal(ADMIT_BUSY, a[1].outcome);
 	assert_int_equal(ADMIT_ACCEPTED, a[2].outcome);
@@ -110,7 +110,7 @@ static void credits_are_spent_to_the_last_and_not_beyond(void **state)
 		a[i] = make_admission(to[i]);
 		items[i] = &a[i];
 	}
-	assert_int_equal(OK, store_admit(s, items, 8, false, &e));
+	assert_int_equal(OK, store_admit(s, items, 8, &rules, &e));
 	for (i = 0; i < 8; i++)
 		accepted += a[i].outcome == ADMIT_ACCEPTED;
 	assert_int_equal(3, accepted);
@@ -155,7 +155,7 @@ static void a_poisoned_item_fails_alone(void **state)
 		items[i] = &a[i];
 	}
 	a[4].variables = "{\"x\":\"\xff\"}";            /* what validation keeps out */
-	assert_int_equal(OK, store_admit(s, items, 9, false, &e));
+	assert_int_equal(OK, store_admit(s, items, 9, &rules, &e));
 	for (i = 0; i < 9; i++)
 		assert_int_equal(i == 4 ? ADMIT_FAILED : ADMIT_ACCEPTED, a[i].outcome);
 	assert_int_equal(8, sql("select count(*) from calls"));
@@ -187,7 +187,7 @@ static void a_batch_that_is_cut_off_half_way_is_sent_again(void **state)
 	    "create function cut() returns trigger language plpgsql as $$ begin"
 	    "  if nextval('cuts') = 1 then perform pg_terminate_backend(pg_backend_pid()); end if; return new; end $$;"
 	    "create trigger cut after insert on destination_locks for each row execute function cut()");
-	assert_int_equal(OK, store_admit(s, items, 2, false, &e));
+	assert_int_equal(OK, store_admit(s, items, 2, &rules, &e));
 	sql("drop trigger cut on destination_locks; drop function cut");
 	assert_int_equal(ADMIT_ACCEPTED, a.outcome);
 	assert_int_equal(ADMIT_ACCEPTED, b.outcome);
@@ -209,7 +209,7 @@ static void what_a_lost_connection_left_under_way_does_not_happen_later(void **s
 	assert_int_equal(OK, pg_exec(blocker, "begin; select from credit_accounts for update", NULL, &e));
 	s->answer_ms = 300;                     /* gives up while its statement waits for the lock */
 	a.outcome = ADMIT_ACCEPTED;
-	assert_int_equal(ERR_UNCERTAIN, store_admit(s, &(struct admission *){ &a }, 1, false, &e));
+	assert_int_equal(ERR_UNCERTAIN, store_admit(s, &(struct admission *){ &a }, 1, &rules, &e));
 	assert_int_equal(ADMIT_PENDING, a.outcome);
 	s->answer_ms = 15000;
 	assert_int_equal(OK, store_connect(s, &e));

@@ -140,10 +140,13 @@ static inline void clear_calls(void)
 	    "update credit_accounts set balance_mc = 1000000, held_mc = 0");
 }
 
+static const struct admit_rules rules __attribute__((unused)) = { .queue_ttl_s = 86400 };
+
 static inline struct admission make_admission(const char *to)
 {
 	struct admission a = {
-		.key_org = 1, .body_ok = true, .project = "p1", .from = FROM, .to = to, .request_id = "r", .call_id = id_new(),
+		.key_org = 1, .body_ok = true, .project = "p1", .from = FROM, .to = to, .prio = 1, .request_id = "r",
+		.call_id = id_new(),
 	};
 
 	sha256(KEY_TEXT, strlen(KEY_TEXT), a.key_hash);
@@ -155,7 +158,7 @@ static inline enum admit_outcome admit_one(struct store *s, struct admission *a)
 {
 	struct errinfo e;
 
-	if (store_admit(s, &a, 1, false, &e) || store_admit_flush(s, &a, 1, false, &e)) {
+	if (store_admit(s, &a, 1, &rules, &e) || store_admit_flush(s, &a, 1, &rules, &e)) {
 		print_error("%s\n", e.text);
 		fail();
 	}

@@ -138,10 +138,10 @@ FIXTURE void begin_statement(size_t n)
 	pthread_mutex_unlock(&world.mutex);
 }
 
-enum err store_admit(struct store *s, struct admission **items, size_t n, bool lock_per_org, struct errinfo *e)
+enum err store_admit(struct store *s, struct admission **items, size_t n, const struct admit_rules *rules, struct errinfo *e)
 {
 	(void)s;
-	(void)lock_per_org;
+	(void)rules;
 	begin_statement(n);
 	if (!world.admit)
 		abort();
@@ -151,10 +151,10 @@ enum err store_admit(struct store *s, struct admission **items, size_t n, bool l
 	return world.admit(items, n);
 }
 
-enum err store_admit_flush(struct store *s, struct admission **items, size_t n, bool lock_per_org, struct errinfo *e)
+enum err store_admit_flush(struct store *s, struct admission **items, size_t n, const struct admit_rules *rules, struct errinfo *e)
 {
 	(void)s;
-	(void)lock_per_org;
+	(void)rules;
 	err_set(e, OK, "password=secret at db.internal");
 	if (!world.flush)
 		return OK;
