@@ -17,7 +17,7 @@ build_packages="gcc libc6-dev cmake ninja-build pkgconf libmicrohttpd-dev libjan
 libpq-dev libcurl4-openssl-dev uuid-dev libssl-dev"
 database_packages="postgresql"
 run_packages="curl ca-certificates"
-test_packages="libcmocka-dev python3 python3-pytest python3-psycopg2"
+test_packages="libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-psycopg2"
 fuzz_packages="clang libclang-rt-dev llvm"
 
 missing_packages() {
@@ -73,6 +73,12 @@ need_cmake() {
 	version=$(cmake --version | sed -n '1s/[^0-9]*\([0-9.]*\).*/\1/p')
 	printf '3.25\n%s\n' "$version" | sort -V -C ||
 		die "CMake $version is too old: 3.25 is needed (Debian 12, Ubuntu 24.04, or newer)"
+}
+
+# What makes pytest run tests in several processes: most of their time is waiting. Empty where it cannot.
+pytest_workers() {
+	/usr/bin/python3 -c 'import xdist' 2>/dev/null || return 0
+	printf '%s\n' "-n ${CALLGATE_TEST_WORKERS:-4} --maxprocesses 10"
 }
 
 # build PRESET [TARGET…]: configures and builds; shows its log only when something is wrong.

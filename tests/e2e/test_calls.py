@@ -1,5 +1,6 @@
 """Calls that callgate places through the real LiveKit. The callee is SIPp, and what it counted is
 the judge: what callgate tells of a call must agree with what the callee saw of it."""
+import calendar
 import collections
 import json
 import re
@@ -49,13 +50,16 @@ def said(record, state, reason, fault=None, sip_code=None):
     assert outcome["sipCode"] == sip_code, record
 
 
+def at(record, name):
+    """In milliseconds, as of the wall clock."""
+    text = record["timeline"][name]
+    assert text, record
+    clock, _, fraction = text.rstrip("Z").partition(".")
+    return calendar.timegm(time.strptime(clock, "%Y-%m-%dT%H:%M:%S")) * 1000 + int(fraction.ljust(3, "0")[:3])
+
+
 def milliseconds(record, later, earlier):
-    def at(name):
-        text = record["timeline"][name]
-        assert text, record
-        clock, _, fraction = text.rstrip("Z").partition(".")
-        return time.mktime(time.strptime(clock, "%Y-%m-%dT%H:%M:%S")) * 1000 + int(fraction.ljust(3, "0")[:3])
-    return at(later) - at(earlier)
+    return at(record, later) - at(record, earlier)
 
 
 def room_of(hooks, to):
@@ -63,6 +67,11 @@ def room_of(hooks, to):
     return until(f"LiveKit tells of {to}", lambda: next((
         one["event"]["room"] for one in list(hooks.seen) if one["event"]["event"] == "participant_joined"
         and one["event"]["participant"].get("attributes", {}).get("sip.phoneNumber") == to), None))
+
+
+def hooks_left(hooks, to):
+    return [one for one in list(hooks.seen) if one["event"]["event"] == "participant_left"
+            and one["event"]["participant"].get("attributes", {}).get("sip.phoneNumber") == to]
 
 
 def gone(api, room):
@@ -80,8 +89,12 @@ def test_answered_and_hung_up_by_the_callee(serve, line, phone, hooks, api, webh
     said(record, "completed", "callee_hangup", "none", record["outcome"]["sipCode"])
     assert record["outcome"]["sipCode"] in (200, None)
     assert milliseconds(record, "answeredAt", "initiatedAt") >= 700
-    # 1.5 s were talked. Without webhooks its end is known from the next look at it.
-    assert 1200 <= milliseconds(record, "endedAt", "answeredAt") <= (4000 if webhooks else 20000), record
+    # 1.5 s were talked. Its end is known when LiveKit tells, or from the next look at it: the SIP
+    # service's farewell gets lost at times on its way to LiveKit, which then tells nothing by itself.
+    assert 1200 <= milliseconds(record, "endedAt", "answeredAt") <= 20000, record
+    if webhooks:
+        left = until("LiveKit tells that the phone has left", lambda: hooks_left(hooks, to))[0]
+        assert at(record, "endedAt") <= left["at"] * 1000 + 1500, (record, left)
     assert record["attempts"] == 1
     rang_once(callee, to)
     gone(api, room_of(hooks, to)["name"])
@@ -215,9 +228,11 @@ def test_the_agent_gets_the_variables_as_they_were_sent(serve, line, phone, hook
     caller.end(call, 30)
 
 
-def test_the_phone_is_dialed_when_the_agent_is_there(serve, line, phone, agent, hooks):
+@pytest.mark.parametrize("config, project", [({"waitForAgentSeconds": 10}, {}), ({}, {"wait_for_agent_s": 10})],
+                         ids=["trunk", "project"])
+def test_the_phone_is_dialed_when_the_agent_is_there(serve, line, phone, agent, hooks, config, project):
     callee, to, worker = phone("talker"), destination(), agent("greeter")
-    caller = line(callee, config={"waitForAgentSeconds": 10}, project={"agent": "greeter"}).at(serve())
+    caller = line(callee, config=config, project={"agent": "greeter", **project}).at(serve())
     call = caller.call(to, dynamicVariables={"customerName": "Jane"})
     room = room_of(hooks, to)
     job = worker.job(room["name"])
@@ -306,11 +321,6 @@ def test_gateway_stays_dead_until_the_call_is_over(serve, line, phone, hooks):
         rang_once(callee, to)
 
 
-def hooks_left(hooks, to):
-    return [one for one in list(hooks.seen) if one["event"]["event"] == "participant_left"
-            and one["event"]["participant"].get("attributes", {}).get("sip.phoneNumber") == to]
-
-
 @pytest.mark.parametrize("webhooks", [True, False], ids=["webhooks", "no-webhooks"])
 def test_livekit_killed_while_ringing(serve, line, phone, stack, webhooks):
     """LiveKit's SIP node rings on and comes back to the room when the server does."""
@@ -363,16 +373,34 @@ def test_livekit_is_down_before_the_call(serve, line, phone, stack):
 
 
 def test_no_sip_node(serve, line, phone, stack):
+    """Not dialed is not failed: the call waits, as long as a call may wait."""
     callee, to = phone("talker"), destination()
     stack.sip.kill(signal.SIGKILL)
     try:
-        caller = line(callee).at(serve(CALLGATE_MAX_ATTEMPTS=2, CALLGATE_RETRY_BASE_MS=200))
+        caller = line(callee).at(serve(CALLGATE_QUEUE_TTL_S=4, CALLGATE_RETRY_BASE_MS=200))
         record = caller.end(caller.call(to), 40)
-        said(record, "failed", "provider_error", "platform")
+        said(record, "failed", "queue_expired", "platform")
+        assert record["outcome"]["providerCode"] == "no_sip_service", record
     finally:
         stack.sip.start()
         stack.settle()
     assert not dials(callee, to)
+
+
+def test_a_sip_node_that_comes_back_finds_the_call_waiting(serve, line, phone, stack):
+    callee, to = phone("talker"), destination()
+    stack.sip.kill(signal.SIGKILL)
+    try:
+        gateway = serve(CALLGATE_MAX_ATTEMPTS=1, CALLGATE_RETRY_BASE_MS=200)
+        caller = line(callee).at(gateway)
+        call = caller.call(to)
+        until("the gateway has heard that nobody dials", lambda: "no response from servers" in gateway.text(), 20)
+    finally:
+        stack.sip.start()
+        stack.settle()
+    record = caller.end(call, 60)
+    said(record, "completed", "callee_hangup", sip_code=record["outcome"]["sipCode"])
+    rang_once(callee, to)
 
 
 def test_doctor_is_content(callgate, stack):

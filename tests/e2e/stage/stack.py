@@ -149,5 +149,6 @@ class Stack:
               30, every=0.2)
 
     def stop(self):
+        """At once: asked politely, LiveKit waits for the calls that are left."""
         for program in (self.sip, self.server, self.redis):
-            program.kill(signal.SIGKILL if program is self.sip else signal.SIGTERM)
+            program.kill()
