@@ -36,8 +36,9 @@ const char *http_header(const struct http_request *rq, const char *name);
 const char *http_query(const struct http_request *rq, const char *name);
 
 #define HTTP_REPLY_HEADERS 6
+#define HTTP_LINK_MAX      1536 /* with this, all headers fit into what is kept free for them */
 
-/* An answer. `body` is taken (malloc'ed; NULL for none); header values are copied. */
+/* An answer. `body` and `link` are taken (malloc'ed; NULL for none); header values are copied. */
 struct http_reply {
 	int         status;
 	const char *content_type;       /* static; NULL: "application/json"            */
@@ -48,6 +49,8 @@ struct http_reply {
 		char        value[160];
 	} headers[HTTP_REPLY_HEADERS];
 	int         header_count;
+	char       *link;               /* taken; sent as Link, for what is too long for a header
+	                                 * above; left out past HTTP_LINK_MAX bytes */
 };
 
 /* Adds one header; ignored past HTTP_REPLY_HEADERS (an assertion in debug builds). */

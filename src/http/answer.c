@@ -20,6 +20,17 @@ static const char *content_type(const struct http_reply *r)
 	return r->body ? "application/json" : NULL;
 }
 
+/* NULL where there is none, or none that could be sent as one line. */
+static const char *link_of(const struct http_reply *r)
+{
+	if (!r->link)
+		return NULL;
+	for (const char *c = r->link; *c; c++)
+		if ((unsigned char)*c < 0x20 || *c == 0x7f || c - r->link >= HTTP_LINK_MAX)
+			return NULL;
+	return r->link;
+}
+
 struct MHD_Response *answer_response(struct http_reply *r, const char *request_id, bool close)
 {
 	size_t len = r->body ? r->body_len : 0;
@@ -34,6 +45,8 @@ struct MHD_Response *answer_response(struct http_reply *r, const char *request_i
 	MHD_add_response_header(m, "X-Request-Id", request_id);
 	for (int i = 0; i < r->header_count; i++)
 		MHD_add_response_header(m, r->headers[i].name, r->headers[i].value);
+	if (link_of(r))
+		MHD_add_response_header(m, "Link", r->link);
 	if (close)
 		MHD_add_response_header(m, MHD_HTTP_HEADER_CONNECTION, "close");
 	r->body = NULL;
@@ -62,6 +75,8 @@ static void add_head(struct buf *b, const struct http_reply *r, const char *requ
 	buf_printf(b, "X-Request-Id: %s\r\n", request_id);
 	for (int i = 0; i < r->header_count; i++)
 		buf_printf(b, "%s: %s\r\n", r->headers[i].name, r->headers[i].value);
+	if (link_of(r))
+		buf_printf(b, "Link: %s\r\n", r->link);
 	buf_printf(b, "Content-Length: %zu\r\n\r\n", r->body ? r->body_len : 0);
 }
 

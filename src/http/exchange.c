@@ -39,13 +39,16 @@ struct exchange *exchange_take(struct exchange **pool, int *pooled, struct mailb
 static void reset(struct exchange *x)
 {
 	free(x->reply.body);
-	if (x->instead)
+	free(x->reply.link);
+	if (x->instead) {
 		free(x->instead->body);
+		free(x->instead->link);
+	}
 	free(x->instead);
 	x->instead = NULL;
 	x->reply.status = 0;
 	x->reply.content_type = NULL;
-	x->reply.body = NULL;
+	x->reply.body = x->reply.link = NULL;
 	x->reply.body_len = 0;
 	x->reply.header_count = 0;
 	if (x->text.size > KEPT_TEXT_BYTES)
@@ -189,6 +192,7 @@ static void copy_reply(struct http_reply *to, const struct http_reply *from)
 	to->content_type = from->content_type;
 	to->body = from->body;
 	to->body_len = from->body_len;
+	to->link = from->link;
 	to->header_count = from->header_count;
 	memcpy(to->headers, from->headers, (size_t)from->header_count * sizeof from->headers[0]);
 }
@@ -198,7 +202,7 @@ void http_reply(struct http_request *rq, struct http_reply *r)
 	struct exchange *x = exchange_of(rq);
 
 	copy_reply(&x->reply, r);
-	r->body = NULL;
+	r->body = r->link = NULL;
 	r->body_len = 0;
 	if (!mailbox_answers_at_once(x->box, x))
 		mailbox_post(x->box, x);

@@ -345,6 +345,7 @@ FIXTURE const char *reply_header(const struct fake_request *f, const char *name)
 FIXTURE void request_free(struct fake_request *f)
 {
 	free(f->reply.body);
+	free(f->reply.link);
 	free(f);
 }
 

@@ -61,6 +61,21 @@ static void fill(struct http_reply *r, int status, const char *text)
 	r->body_len = strlen(text);
 }
 
+/* As long as the request's x-link says, or that itself. */
+static char *link_for(const struct http_request *rq)
+{
+	const char *said = http_header(rq, "x-link");
+	size_t n = said ? strtoul(said, NULL, 10) : 0;
+	char *link;
+
+	if (n == 0)
+		return said ? xstrdup("</a>\r\nX-Injected: no") : NULL;
+	link = xmalloc(n + 1);
+	memset(link, 'l', n);
+	link[n] = '\0';
+	return link;
+}
+
 /* "METHOD path?q=… header-x body", so that a test sees what came in. */
 static void echo(struct http_request *rq)
 {
@@ -74,6 +89,7 @@ static void echo(struct http_request *rq)
 	           rq->body_len);
 	buf_add(&b, rq->body, rq->body_len);
 	r.body = buf_take(&b, &r.body_len);
+	r.link = link_for(rq);
 	http_reply_header(&r, "X-Echo", "%s", "yes\r\nX-Injected: no");
 	http_reply(rq, &r);
 }
@@ -228,7 +244,7 @@ struct client {
 
 struct answer {
 	int    status;
-	char   head[2048];
+	char   head[4096];
 	char  *body;
 	size_t body_len;
 };

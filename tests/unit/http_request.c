@@ -131,6 +131,37 @@ static void a_header_value_cannot_start_a_new_line(void **state)
 	client_close(&c);
 }
 
+static void check_link(struct client *c, int link, int padding, size_t sent)
+{
+	char text[12288];
+	struct answer a;
+	const char *l;
+
+	snprintf(text, sizeof text, "GET /later HTTP/1.1\r\nHost: h\r\nX-Link: %d\r\nX-Padding: %0*d\r\n\r\n", link,
+	         padding, 0);
+	a = exchange_bytes(c, text, 200);
+	l = strcasestr(a.head, "\r\nLink: ");
+	assert_int_equal(l ? strcspn(l + 8, "\r") : 0, sent);
+	answer_done(&a);
+}
+
+static void a_link_is_sent_whole_or_not_at_all(void **state)
+{
+	struct client c = client_open(http_port(f.server));
+	struct answer a;
+
+	(void)state;
+	check_link(&c, 1, 1, 1);
+	check_link(&c, HTTP_LINK_MAX, 1, HTTP_LINK_MAX);
+	check_link(&c, HTTP_LINK_MAX + 1, 1, 0);
+	/* Nearly all that the connection has is taken by the request itself. */
+	check_link(&c, HTTP_LINK_MAX, 8700, HTTP_LINK_MAX);
+	a = exchange_bytes(&c, "GET /later HTTP/1.1\r\nHost: h\r\nX-Link: x\r\n\r\n", 200);
+	assert_false(answer_has(&a, "</a>"));
+	answer_done(&a);
+	client_close(&c);
+}
+
 static void pipelined_requests_are_answered_in_order(void **state)
 {
 	struct client c = client_open(http_port(f.server));
@@ -261,6 +292,7 @@ int main(void)
 		cmocka_unit_test(head_is_answered_without_a_body),
 		cmocka_unit_test(a_request_id_is_sent_back_or_made),
 		cmocka_unit_test(a_header_value_cannot_start_a_new_line),
+		cmocka_unit_test(a_link_is_sent_whole_or_not_at_all),
 		cmocka_unit_test(pipelined_requests_are_answered_in_order),
 		cmocka_unit_test(a_client_that_closes_its_sending_half_still_gets_its_answer),
 		cmocka_unit_test(a_refused_request_keeps_the_connection_when_its_body_is_small),
