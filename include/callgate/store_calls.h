@@ -71,6 +71,7 @@ struct admission {
 	bool               replayed;
 	char               first_request_id[65];        /* of a replayed refusal      */
 	struct lane_key    lane;        /* when accepted                              */
+	bool               queued;      /* newly accepted and due: its lane has something to claim */
 	unsigned           session;     /* the store's own: on which connection       */
 };
 
@@ -97,6 +98,32 @@ enum err store_admit(struct store *s, struct admission **items, size_t n, const 
  * On error the accepted items have become ADMIT_PENDING. */
 enum err store_admit_flush(struct store *s, struct admission **items, size_t n, const struct admit_rules *rules,
                            struct errinfo *e) MUST_USE;
+
+/* Forgets keys that were used more than `days` ago (a scheduled call's: after it was due)
+ * and whose call has ended, at most `max` of them. */
+enum err store_idempotency_prune(struct store *s, int days, int max, int *gone, struct errinfo *e) MUST_USE;
+
+/* ── what would become of a call ────────────────────────────────────────────────── */
+
+/* Every rule that says no, in their order; what is not known is left at 0 or NULL. */
+struct dry_run {
+	enum admit_outcome refusals[ADMIT_OUTCOME_COUNT];       /* KEY_UNKNOWN stands alone */
+	size_t             n_refusals;
+	char              *trunk;       /* owned; NULL: none, or a test key's               */
+	bool               priced;      /* the price and the bounds below are known         */
+	int                ring_timeout_s, max_duration_s;
+	int64_t            rate_mc, hold_mc;            /* the rate is per minute           */
+	int                increment_s, minimum_s;
+	char               rate_prefix[E164_SIZE];      /* "": the project's own rate       */
+	int64_t            earliest_ms; /* UTC; 0: not known, or the trunk places no calls  */
+};
+void dry_run_done(struct dry_run *d);
+
+/* Asks all the rules of store_admit about one call at once and changes nothing. What of
+ * the request is not valid is NULL (project, from, to) or 0, and its rules are left out;
+ * body_ok, idem_key and call_id are not looked at. */
+enum err store_dry_run(struct store *s, const struct admission *rq, const struct admit_rules *rules, struct dry_run *out,
+                       struct errinfo *e) MUST_USE;
 
 enum read_outcome { READ_FOUND = 0, READ_KEY_UNKNOWN, READ_NOT_FOUND };
 
