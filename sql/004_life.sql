@@ -55,7 +55,21 @@ create table rates (
 
 alter table projects
   add column increment_s smallint not null default 1 check (increment_s between 1 and 3600),
-  add column minimum_s   smallint not null default 1 check (minimum_s between 1 and 3600);
+  add column minimum_s   smallint not null default 1 check (minimum_s between 1 and 3600),
+  add column own_account boolean not null default true;  -- false: account_id is kept its organization's default
+
+-- Projects that have no account of their own draw on it.
+alter table organizations add column default_account int;
+update organizations o set default_account = (select min(account_id) from credit_accounts a where a.org_id = o.org_id);
+
+-- An account's entries in order. An entry is written while its account is locked, so `at` is the order of the commits too;
+-- its id says nothing of how many others there are.
+alter table credit_ledger
+  drop column entry_id,
+  add column id        uuid not null default gen_random_uuid(),
+  add column reference text collate "C",                 -- whose payment it is; booked once, however often it is said
+  add primary key (org_id, account_id, at, id);
+create unique index credit_ledger_reference on credit_ledger (org_id, reference) where reference is not null;
 
 -- ── idempotency ─────────────────────────────────────────────────────────────────────────────────────────────────────
 

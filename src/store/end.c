@@ -52,7 +52,7 @@ enum err store_progress(struct store *s, const struct call_progress *items, size
 
 /* What every end does, given u, the calls it has just made final: settle the money, free
  * the destination. Accounts are locked first, in order, as admit.c does it: the count()s
- * make what follows wait for them. A charge is the talked seconds at the rate of the call,
+ * make what follows wait for them. A charge is the billed seconds at the rate of the call,
  * rounded up once. */
 #define SETTLE_SQL \
 	" acct as materialized (" \
@@ -65,10 +65,20 @@ enum err store_progress(struct store *s, const struct call_progress *items, size
 	"        from u group by 1, 2 having sum(charged_mc) > 0 or sum(hold_mc) > 0) s" \
 	"  where" PROBE("a.org_id", "s.org_id", "a.account_id", "s.account_id") "and (select count(*) from acct) >= 0)," \
 	" entry as (insert into credit_ledger (org_id, account_id, kind, amount_mc, call_id)" \
-	"  select org_id, account_id, 2, -charged_mc, call_id from u where charged_mc > 0)," \
+	"  select org_id, account_id, 2, -charged_mc, call_id from u" \
+	"  where charged_mc > 0 and (select count(*) from acct) >= 0)," \
 	" freed as (delete from destination_locks l using u" \
 	"  where" PROBE("l.dest", "u.to_e164", "l.scope", "u.lock_scope") "and l.call_id = u.call_id" \
 	"    and (select count(*) from acct) >= 0)"
+
+/* The billed seconds of calls `k` that `d` ends: what was talked, in whole increments, not
+ * less than the minimum; nothing unless it was answered. Talk past the maximum is our
+ * lateness in hanging up or in hearing of it, and not the client's: without this bound a
+ * call could cost more than was held for it, and an account be overdrawn. */
+#define BILLED_SQL \
+	" case when d.answered_at is null then 0 else greatest(k.minimum_s," \
+	"  ceil(least(extract(epoch from d.ended_at - d.answered_at), k.max_duration_s) / greatest(k.increment_s, 1))" \
+	"  * greatest(k.increment_s, 1))::int end "
 
 /* call_inflight_pkey, then the primary key of the one partition of calls (the bounds prune
  * the others before anything runs), then the settling. */
@@ -85,9 +95,7 @@ static const struct pg_statement finish_statement = PG_STATEMENT("finish", finis
 	" u as (update calls k set state = d.final, reason = d.reason, attempts = d.attempt, sip_code = d.sip_code,"
 	"     sip_phrase = d.sip_phrase, provider_code = d.code, provider_ref = d.provider_ref, agent = d.agent,"
 	"     initiated_at = d.initiated_at, ringing_at = d.ringing_at, answered_at = d.answered_at, ended_at = d.ended_at,"
-	"     billed_s = coalesce(ceil(extract(epoch from d.ended_at - d.answered_at)), 0)::int,"
-	"     charged_mc = case when d.answered_at is null then 0 else"
-	"       ceil(k.rate_mc * ceil(extract(epoch from d.ended_at - d.answered_at)) / 60)::bigint end"
+	"     billed_s =" BILLED_SQL ", charged_mc = ceil(k.rate_mc *" BILLED_SQL "/ 60.0)::bigint"
 	"   from d where" PROBE("k.org_id", "d.org_id", "k.call_id", "d.call_id") "and k.call_id between $9 and $10"
 	"   returning k.org_id, k.call_id, k.account_id, k.hold_mc, k.charged_mc, k.to_e164, k.lock_scope, k.attempts,"
 	"             k.state, k.ended_at, k.reason, k.sip_code, d.ix),"
