@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "callgate/clock.h"
 #include "callgate/mem.h"
 #include "errors.h"
 #include "handlers.h"
@@ -36,7 +37,7 @@ static enum err read_body(const struct http_request *rq, struct wire_create_call
                           struct wire_problems *problems)
 {
 	if (is_json(http_header(rq, "Content-Type")))
-		return wire_create_call_read(rq->body, rq->body_len, call, problems);
+		return wire_create_call_read(rq->body, rq->body_len, wall_ms(), call, problems);
 	problems->count = 0;
 	wire_problem_add(problems, "", "the header Content-Type must be application/json");
 	return ERR_INVALID;

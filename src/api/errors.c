@@ -9,7 +9,7 @@
 #include "callgate/jsonw.h"
 #include "callgate/mem.h"
 
-#define BODY_MAX 16384          /* all problems with all their words are a quarter of it */
+#define BODY_MAX 32768          /* all problems with all their words are much less of it */
 
 static const struct api_error_info errors[] = {
 	[API_OK] =

@@ -13,6 +13,8 @@
 
 #define HEAD "{\"projectId\":\"proj_abc123\",\"fromNumber\":\"+886912345678\",\"toNumber\":\"+886987654321\""
 
+#define NOW INT64_C(1795163520000)      /* 2026-11-20T08:32:00Z */
+
 static struct wire_create_call call;
 static struct wire_problems problems;
 
@@ -24,7 +26,7 @@ static enum err read_bytes(const char *body, size_t len)
 
 	memcpy(copy, body, len);
 	wire_create_call_done(&call);
-	err = wire_create_call_read(copy, len, &call, &problems);
+	err = wire_create_call_read(copy, len, NOW, &call, &problems);
 	free(copy);
 	return err;
 }
@@ -59,7 +61,6 @@ static void check_only_problem(const char *pointer, const char *words)
 	assert_string_equal(problems.items[0].pointer, pointer);
 	if (!strstr(problems.items[0].message, words))
 		fail_msg("'%s' does not say '%s'", problems.items[0].message, words);
-	assert_null(call.variables);
 }
 
 static void refused(const char *body, const char *pointer, const char *words)
@@ -318,6 +319,7 @@ static void PATH_16_variables_must_be_an_object(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
 		assert_int_equal(read_vars(wrong[i]), ERR_INVALID);
 		check_only_problem("/dynamicVariables", "must be an object");
+		assert_null(call.variables);
 	}
 }
 
@@ -387,6 +389,249 @@ static void variables_of_16384_bytes_are_taken_and_16385_are_not(void **state)
 	assert_int_equal(strlen(call.variables), WIRE_VARIABLES_MAX);
 	assert_int_equal(read_sized(WIRE_VARIABLES_MAX + 1, ""), ERR_INVALID);
 	check_only_problem("/dynamicVariables", "16385 bytes");
+	assert_null(call.variables);
+}
+
+/* ── what may be said beyond the three texts and the variables ──────────────────── */
+
+/* The body with these members more. */
+static enum err read_more(const char *members)
+{
+	char *body = xmalloc(strlen(members) + 256);
+	enum err err;
+
+	sprintf(body, HEAD ",%s}", members);
+	err = read_text(body);
+	free(body);
+	return err;
+}
+
+static void refused_member(const char *members, const char *pointer, const char *words)
+{
+	if (read_more(members) != ERR_INVALID)
+		fail_msg("%s was taken", members);
+	check_only_problem(pointer, words);
+}
+
+static void all_that_is_optional_is_taken(void **state)
+{
+	(void)state;
+	assert_int_equal(read_more("\"metadata\":{ \"crm\" : 1.10 },\"ringTimeoutSeconds\":45,\"maxDurationSeconds\":600,"
+	                           "\"scheduledAt\":\"2026-11-20T17:00:00+08:00\",\"expiresAt\":\"2026-11-20T10:00:00Z\","
+	                           "\"priority\":\"low\",\"idempotencyKey\":\"k-1\""), OK);
+	assert_string_equal(call.metadata, "{\"crm\":1.10}");
+	assert_int_equal(call.ring_timeout_s, 45);
+	assert_int_equal(call.max_duration_s, 600);
+	assert_int_equal(call.scheduled_ms, NOW + 28 * 60000);
+	assert_int_equal(call.expires_ms, NOW + 88 * 60000);
+	assert_int_equal(call.prio, 2);
+	assert_string_equal(call.idem_key, "k-1");
+}
+
+static void what_is_not_sent_is_as_usual(void **state)
+{
+	(void)state;
+	assert_int_equal(read_text(HEAD "}"), OK);
+	assert_null(call.metadata);
+	assert_int_equal(call.ring_timeout_s, 0);
+	assert_int_equal(call.max_duration_s, 0);
+	assert_int_equal(call.scheduled_ms, 0);
+	assert_int_equal(call.expires_ms, 0);
+	assert_int_equal(call.prio, WIRE_PRIO_NORMAL);
+	assert_string_equal(call.idem_key, "");
+}
+
+static void metadata_is_an_object_of_16384_bytes_at_most(void **state)
+{
+	char *text = xmalloc(WIRE_METADATA_MAX + 64);
+	int room = WIRE_METADATA_MAX - 8;
+
+	(void)state;
+	sprintf(text, "\"metadata\": { \"x\" : \"%0*d\" }", room, 0);
+	assert_int_equal(read_more(text), OK);
+	assert_int_equal(strlen(call.metadata), WIRE_METADATA_MAX);
+	sprintf(text, "\"metadata\":{\"x\":\"%0*d\"}", room + 1, 0);
+	refused_member(text, "/metadata", "16385 bytes");
+	assert_null(call.metadata);
+	refused_member("\"metadata\":[]", "/metadata", "must be an object, not an array");
+	refused_member("\"metadata\":null", "/metadata", "leave it out");
+	free(text);
+}
+
+static void seconds_are_whole_and_within_their_bounds(void **state)
+{
+	static const char *const wrong[] = { "4", "81", "-5", "0", "45.0", "45.5", "9223372036854775807", "-1e2" };
+	char member[64];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+		sprintf(member, "\"ringTimeoutSeconds\":%s", wrong[i]);
+		refused_member(member, "/ringTimeoutSeconds", "whole number from 5 to 80");
+		assert_int_equal(call.ring_timeout_s, 0);
+	}
+	refused_member("\"ringTimeoutSeconds\":\"45\"", "/ringTimeoutSeconds", "must be a number, not a string");
+	refused_member("\"ringTimeoutSeconds\":null", "/ringTimeoutSeconds", "leave it out");
+	refused_member("\"maxDurationSeconds\":0", "/maxDurationSeconds", "from 1 to 86400");
+	refused_member("\"maxDurationSeconds\":86401", "/maxDurationSeconds", "from 1 to 86400");
+	refused_member("\"maxDurationSeconds\":true", "/maxDurationSeconds", "a boolean");
+	assert_int_equal(read_more("\"ringTimeoutSeconds\":5,\"maxDurationSeconds\":1"), OK);
+	assert_int_equal(read_more("\"ringTimeoutSeconds\":80,\"maxDurationSeconds\":86400"), OK);
+}
+
+static void a_call_may_be_planned_thirty_days_ahead(void **state)
+{
+	(void)state;
+	assert_int_equal(read_more("\"scheduledAt\":\"2026-12-20T08:32:00Z\""), OK);
+	refused_member("\"scheduledAt\":\"2026-12-20T08:32:00.001Z\"", "/scheduledAt", "more than 30 days");
+	assert_int_equal(call.late, 0);
+	refused_member("\"scheduledAt\":\"tomorrow\"", "/scheduledAt", "RFC 3339");
+	refused_member("\"scheduledAt\":\"2026-11-20T09:00:00\"", "/scheduledAt", "offset");
+	refused_member("\"scheduledAt\":1795163520", "/scheduledAt", "must be a string, not a number");
+	assert_int_equal(call.scheduled_ms, 0);
+}
+
+static void now_may_lie_five_minutes_back_and_no_more(void **state)
+{
+	(void)state;
+	assert_int_equal(read_more("\"scheduledAt\":\"2026-11-20T08:27:00Z\""), OK);
+	assert_int_equal(call.late, 0);
+	refused_member("\"scheduledAt\":\"2026-11-20T08:26:59.999Z\"", "/scheduledAt", "in the past");
+	assert_int_equal(call.late, 1);
+	refused_member("\"scheduledAt\":\"1970-01-01T00:00:00Z\"", "/scheduledAt", "in the past");
+}
+
+static void a_call_expires_later_than_now_and_than_it_is_planned_for(void **state)
+{
+	(void)state;
+	assert_int_equal(read_more("\"expiresAt\":\"2026-11-20T08:32:00.001Z\""), OK);
+	assert_int_equal(read_more("\"expiresAt\":\"2026-12-21T08:32:00Z\""), OK);
+	refused_member("\"expiresAt\":\"2026-12-21T08:32:00.001Z\"", "/expiresAt", "more than 31 days");
+	refused_member("\"expiresAt\":\"2026-11-20T08:32:00Z\"", "/expiresAt", "in the past");
+	assert_int_equal(call.late, 1);
+	assert_int_equal(call.expires_ms, 0);
+	refused_member("\"scheduledAt\":\"2026-11-20T09:00:00Z\",\"expiresAt\":\"2026-11-20T09:00:00Z\"", "/expiresAt",
+	               "after scheduledAt");
+	assert_int_equal(call.late, 0);
+}
+
+static void times_that_passed_since_are_told_from_other_mistakes(void **state)
+{
+	(void)state;
+	assert_int_equal(read_more("\"scheduledAt\":\"2026-11-20T08:00:00Z\",\"expiresAt\":\"2026-11-20T08:30:00Z\""),
+	                 ERR_INVALID);
+	assert_int_equal(problems.count, 2);
+	assert_int_equal(call.late, 2);
+	assert_int_equal(read_more("\"scheduledAt\":\"2026-11-20T08:00:00Z\",\"priority\":1"), ERR_INVALID);
+	assert_int_equal(problems.count, 2);
+	assert_int_equal(call.late, 1);
+}
+
+static void there_are_three_priorities(void **state)
+{
+	(void)state;
+	assert_int_equal(read_more("\"priority\":\"high\""), OK);
+	assert_int_equal(call.prio, 0);
+	assert_int_equal(read_more("\"priority\":\"normal\""), OK);
+	assert_int_equal(call.prio, 1);
+	refused_member("\"priority\":\"HIGH\"", "/priority", "\"high\", \"normal\" or \"low\"");
+	refused_member("\"priority\":\"\"", "/priority", "empty");
+	refused_member("\"priority\":0", "/priority", "must be a string");
+	assert_int_equal(call.prio, WIRE_PRIO_NORMAL);
+}
+
+static void a_key_of_the_body_has_255_visible_characters_at_most(void **state)
+{
+	char member[512];
+
+	(void)state;
+	sprintf(member, "\"idempotencyKey\":\"%0255d\"", 0);
+	assert_int_equal(read_more(member), OK);
+	assert_int_equal(strlen(call.idem_key), 255);
+	sprintf(member, "\"idempotencyKey\":\"%0256d\"", 0);
+	refused_member(member, "/idempotencyKey", "1 to 255");
+	assert_string_equal(call.idem_key, "");
+	refused_member("\"idempotencyKey\":\"a b\"", "/idempotencyKey", "visible");
+	refused_member("\"idempotencyKey\":\"é\"", "/idempotencyKey", "ASCII");
+	refused_member("\"idempotencyKey\":\"\"", "/idempotencyKey", "empty");
+	refused_member("\"idempotencyKey\":7", "/idempotencyKey", "must be a string");
+}
+
+static void what_is_valid_is_read_beside_what_is_not(void **state)
+{
+	(void)state;
+	assert_int_equal(read_text("{\"projectId\":\"p\",\"fromNumber\":\"x\",\"toNumber\":\"+886987654321\","
+	                           "\"dynamicVariables\":{\"a\":1},\"metadata\":[],\"priority\":\"low\","
+	                           "\"ringTimeoutSeconds\":3,\"maxDurationSeconds\":60}"), ERR_INVALID);
+	assert_int_equal(problems.count, 3);
+	assert_string_equal(call.project, "p");
+	assert_string_equal(call.from, "");
+	assert_string_equal(call.to, "+886987654321");
+	assert_string_equal(call.variables, "{\"a\":1}");
+	assert_int_equal(call.prio, 2);
+	assert_int_equal(call.max_duration_s, 60);
+}
+
+/* ── keys in a header, and what they stand for ──────────────────────────────────── */
+
+static void a_key_is_the_same_with_quotes_and_without(void **state)
+{
+	static const struct { const char *header, *key; } cases[] = {
+		{ "8e03978e-40d5", "8e03978e-40d5" }, { "\"8e03978e-40d5\"", "8e03978e-40d5" },
+		{ " \t a \t", "a" },                  { " \"a\" ", "a" },
+		{ "\"a\\\"b\\\\c\"", "a\"b\\c" },     { "a\"b", "a\"b" },
+	};
+	char key[WIRE_IDEM_KEY_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_true(wire_idem_header(cases[i].header, key));
+		assert_string_equal(key, cases[i].key);
+	}
+}
+
+static void what_is_no_key_is_refused(void **state)
+{
+	static const char *const headers[] = {
+		"", "  ", "\"\"", "\"", "\"a", "\"a\\\"", "\"a\\n\"", "\"a\"b", "\"a\";x=1", "\"a\" \"b\"", "a b", "\"a b\"",
+		"a\xc3\xa9", "\"a\x7f\"",
+	};
+	char key[WIRE_IDEM_KEY_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(headers); i++)
+		if (wire_idem_header(headers[i], key))
+			fail_msg("%s was taken as %s", headers[i], key);
+}
+
+static void a_key_has_255_characters_at_most_with_quotes_and_without(void **state)
+{
+	char header[600], key[WIRE_IDEM_KEY_SIZE];
+
+	(void)state;
+	sprintf(header, "%0255d", 0);
+	assert_true(wire_idem_header(header, key));
+	sprintf(header, "\"%0255d\"", 0);
+	assert_true(wire_idem_header(header, key));
+	assert_int_equal(strlen(key), 255);
+	sprintf(header, "%0256d", 0);
+	assert_false(wire_idem_header(header, key));
+	sprintf(header, "\"%0256d\"", 0);
+	assert_false(wire_idem_header(header, key));
+	sprintf(header, "\"%0500d\"", 0);
+	assert_false(wire_idem_header(header, key));
+}
+
+static void a_bodys_print_does_not_depend_on_white_space(void **state)
+{
+	static const char a[] = "{\"a\":[1,\"x y\"]}", b[] = " { \"a\" : [ 1 ,\n\"x y\" ] } ", c[] = "{\"a\":[1,\"xy\"]}";
+	uint8_t pa[SHA256_SIZE], pb[SHA256_SIZE], pc[SHA256_SIZE];
+
+	(void)state;
+	wire_body_print(a, strlen(a), pa);
+	wire_body_print(b, strlen(b), pb);
+	wire_body_print(c, strlen(c), pc);
+	assert_memory_equal(pa, pb, SHA256_SIZE);
+	assert_memory_not_equal(pa, pc, SHA256_SIZE);
 }
 
 static void problems_past_the_ceiling_are_left_out(void **state)
@@ -397,7 +642,7 @@ static void problems_past_the_ceiling_are_left_out(void **state)
 	for (int i = 0; i < WIRE_PROBLEMS_MAX + 3; i++)
 		wire_problem_add(&ps, "/x", "%d", i);
 	assert_int_equal(ps.count, WIRE_PROBLEMS_MAX);
-	assert_string_equal(ps.items[WIRE_PROBLEMS_MAX - 1].message, "7");
+	assert_string_equal(ps.items[WIRE_PROBLEMS_MAX - 1].message, "15");
 }
 
 #define T(f) cmocka_unit_test_teardown(f, drop_call)
@@ -430,6 +675,21 @@ int main(void)
 		T(PATH_42_variables_keep_the_tokens_of_the_client),
 		T(variables_are_found_wherever_they_stand),
 		T(variables_of_16384_bytes_are_taken_and_16385_are_not),
+		T(all_that_is_optional_is_taken),
+		T(what_is_not_sent_is_as_usual),
+		T(metadata_is_an_object_of_16384_bytes_at_most),
+		T(seconds_are_whole_and_within_their_bounds),
+		T(a_call_may_be_planned_thirty_days_ahead),
+		T(now_may_lie_five_minutes_back_and_no_more),
+		T(a_call_expires_later_than_now_and_than_it_is_planned_for),
+		T(times_that_passed_since_are_told_from_other_mistakes),
+		T(there_are_three_priorities),
+		T(a_key_of_the_body_has_255_visible_characters_at_most),
+		T(what_is_valid_is_read_beside_what_is_not),
+		T(a_key_is_the_same_with_quotes_and_without),
+		T(what_is_no_key_is_refused),
+		T(a_key_has_255_characters_at_most_with_quotes_and_without),
+		T(a_bodys_print_does_not_depend_on_white_space),
 		T(problems_past_the_ceiling_are_left_out),
 	};
 
