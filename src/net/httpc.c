@@ -39,6 +39,8 @@ static bool set_request(CURL *c, const struct httpc_request *rq, struct curl_sli
 		curl_easy_setopt(c, CURLOPT_POST, 1L);
 		curl_easy_setopt(c, CURLOPT_POSTFIELDS, rq->body);      /* stays ours, and lives long enough */
 	}
+	/* As net does, for what a command finds must hold for the gateway: not the system's folder too. */
+	curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
 	if (rq->ca_file)
 		curl_easy_setopt(c, CURLOPT_CAINFO, rq->ca_file);
 	return curl_easy_setopt(c, CURLOPT_URL, rq->url) == CURLE_OK;
