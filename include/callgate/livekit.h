@@ -48,6 +48,10 @@ struct livekit_state {
 /* Fills at most `max`; returns how many there are. From any thread. */
 size_t livekit_states(struct provider *p, struct livekit_state *out, size_t max);
 
+/* Whether a trunk's config is one that calls can be placed with, as far as its text tells. ERR_INVALID
+ * and words that name the member. */
+enum err livekit_check_trunk(const char *config, struct errinfo *e) MUST_USE;
+
 /* "https://host/", "wss://host": what can be asked, without a slash at the end; NULL and words if it
  * is none. The caller frees it. */
 char *livekit_url(const char *url, struct errinfo *e);

@@ -58,6 +58,9 @@ struct provision_listener {
 	void (*changed)(void *arg, const struct provision *p, const struct provision_object *o,
 	                enum provision_change change);
 	void (*mistake)(void *arg, const char *pointer, const char *text);
+	/* May a trunk of that driver have that config (JSON)? ERR_INVALID with words: a mistake. NULL:
+	 * any may. Asked of what comes out, whether driver or config is old or new. */
+	enum err (*check_trunk)(void *arg, const char *driver, const char *config, struct errinfo *e);
 };
 
 /* Applies the document in one transaction: everything, or after any mistake nothing. With

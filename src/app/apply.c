@@ -9,6 +9,7 @@
 #include "callgate/provision.h"
 #include "callgate/store_admin.h"
 #include "callgate/text.h"
+#include "drivers.h"
 
 #define MISTAKES_SHOWN 200
 
@@ -39,6 +40,12 @@ static void on_changed(void *arg, const struct provision *p, const struct provis
 	if (o->kind != PROVISION_ORGANIZATION)
 		fprintf(r->lines, " / %s", o->key);
 	fputc('\n', r->lines);
+}
+
+static enum err on_check_trunk(void *arg, const char *driver, const char *config, struct errinfo *e)
+{
+	(void)arg;
+	return drivers_check_trunk(driver, config, e);
 }
 
 /* The whole file, or standard input for "-"; at most one byte more than is allowed. */
@@ -73,7 +80,7 @@ static int tell_mistakes(const struct report *r)
 static int apply(const struct provision *p, bool dry_run, struct report *r)
 {
 	CLEANUP(store_freep) struct store *s = NULL;
-	const struct provision_listener listener = { r, on_changed, on_mistake };
+	const struct provision_listener listener = { r, on_changed, on_mistake, on_check_trunk };
 	CLEANUP(freep) char *lines = NULL;
 	struct errinfo e;
 	size_t n = 0;

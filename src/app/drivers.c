@@ -2,6 +2,7 @@
 #include "drivers.h"
 
 #include "callgate/mem.h"
+#include "callgate/text.h"
 #include "command.h"
 
 const char *const driver_names[] = { "simulator", "livekit" };
@@ -57,6 +58,18 @@ static enum err (*const makers[])(void *, provider_event_fn *, void *, struct pr
 };
 _Static_assert(ARRAY_LEN(makers) == ARRAY_LEN(driver_names) && ARRAY_LEN(makers) <= DRIVERS_MAX,
                "every driver has a name and a maker");
+
+/* NULL: it reads no config. */
+static enum err (*const checkers[])(const char *config, struct errinfo *e) = { NULL, livekit_check_trunk };
+_Static_assert(ARRAY_LEN(checkers) == ARRAY_LEN(driver_names), "every driver has a checker, or NULL");
+
+enum err drivers_check_trunk(const char *driver, const char *config, struct errinfo *e)
+{
+	for (size_t i = 0; i < ARRAY_LEN(checkers); i++)
+		if (str_eq(driver_names[i], driver) && checkers[i])
+			return checkers[i](config, e);
+	return OK;
+}
 
 int drivers_list(struct config *c, struct scheduler_driver out[DRIVERS_MAX])
 {

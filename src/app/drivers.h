@@ -11,6 +11,9 @@
 /* Fills `out` and returns how many; `c` stays borrowed for as long as they are made. */
 int drivers_list(struct config *c, struct scheduler_driver out[DRIVERS_MAX]);
 
+/* Does that driver understand that config? ERR_INVALID and words if not. */
+enum err drivers_check_trunk(const char *driver, const char *config, struct errinfo *e) MUST_USE;
+
 struct livekit_config drivers_livekit(const struct config *c);
 
 #endif

@@ -8,6 +8,7 @@
 #include "callgate/log.h"
 #include "callgate/mem.h"
 #include "callgate/text.h"
+#include "callgate/wire_livekit.h"
 #include "livekit_token.h"
 
 #define PROJECT_FAILURES 5
@@ -37,6 +38,17 @@ char *livekit_url(const char *url, struct errinfo *e)
 	for (len = strlen(out); out[len - 1] == '/'; len--)
 		out[len - 1] = '\0';
 	return out;
+}
+
+enum err livekit_check_trunk(const char *config, struct errinfo *e)
+{
+	CLEANUP(wire_livekit_trunk_done) struct wire_livekit_trunk trunk;
+	CLEANUP(freep) char *url = NULL;
+	enum err err = wire_livekit_trunk_read(config, &trunk, e);
+
+	if (!err && trunk.url)
+		url = livekit_url(trunk.url, e);
+	return !err && trunk.url && !url ? ERR_INVALID : err;
 }
 
 void projects_init(struct projects *ps)

@@ -120,11 +120,36 @@ def test_without_a_stored_trunk_the_version_stays_unknown_and_that_is_said(docto
 
 
 @pytest.mark.parametrize("trunk, words", [
-    ({}, "neither providerRef"), ({"config": {"hostnam": "x"}}, '"hostnam" is not a setting'),
+    ({}, "neither providerRef"),
     ({"config": {"hostname": "x", "authUsername": "u", "authPasswordEnv": "LIVEKIT_NONE"}}, "LIVEKIT_NONE is not set"),
     ({"providerRef": "ST_x", "config": {"url": "http://x", "apiKey": "k", "apiSecretEnv": "LIVEKIT_NONE"}}, "LIVEKIT_NONE is not set")])
 def test_a_trunks_own_settings(doctor, trunk, words):
     assert has(doctor(trunk, numbers=()), "FAIL", f"acme / t0: {words}") or has(doctor(trunk, numbers=()), "FAIL", words)
+
+
+BAD_CONFIGS = [
+    ({"hostnam": "x"}, '"hostnam" is not a setting'),
+    ({"waitForAgentSeconds": "5"}, "waitForAgentSeconds must be a whole number"),
+    ({"url": "https://x", "apiKey": "k"}, "url, apiKey and apiSecretEnv belong together"),
+    ({"url": "sip:x", "apiKey": "k", "apiSecretEnv": "LIVEKIT_X"}, "LiveKit's URL must look like"),
+    ({"authPasswordEnv": "PATH", "hostname": "x"}, "must name an environment variable that begins with LIVEKIT_")]
+
+
+@pytest.mark.parametrize("config, words", BAD_CONFIGS, ids=[next(iter(one)) for one, _ in BAD_CONFIGS])
+def test_a_config_that_no_call_could_use_is_refused_when_it_is_applied(callgate, database, config, words):
+    trunks = [{"name": "good", "driver": "livekit", "config": {"hostname": "sip.example.org"}},
+              {"name": "carrier", "driver": "livekit", "config": config}]
+    done = callgate("apply", "-", stdin=json.dumps({"organizations": [{"name": "acme", "trunks": trunks}]}), check=False)
+    assert done.returncode == 1 and database.value("select count(*) from trunks") == 0
+    assert f"/organizations/0/trunks/1/config: of the trunk 'carrier': " in done.stderr and words in done.stderr, done.stderr
+    assert "1 mistake;" in done.stderr
+
+
+def test_a_config_that_was_never_checked_is_found(doctor, database):
+    """Written by hand, or from before `callgate apply` looked."""
+    assert doctor({"config": {"hostname": "x"}})
+    database.execute("""update trunks set name = 't9', config = '{"hostnam": "x"}'""")
+    assert has(doctor({"config": {"hostname": "x"}}), "FAIL", 'acme / t9: "hostnam" is not a setting')
 
 
 def test_a_trunk_with_a_project_of_its_own_is_asked_there(doctor, livekit):

@@ -85,9 +85,18 @@ static void tenant(const char *name)
 	o->members = list(both, 2);
 }
 
+/* A driver "picky" that knows only one config. */
+static enum err check_trunk(void *arg, const char *driver, const char *config, struct errinfo *e)
+{
+	(void)arg;
+	if (strcmp(driver, "picky") != 0 || strcmp(config, "{\"mood\": \"good\"}") == 0)
+		return OK;
+	return err_set(e, ERR_INVALID, "not with %s", config);
+}
+
 static enum err apply_to(struct store *s, bool dry_run)
 {
-	const struct provision_listener l = { NULL, on_changed, on_mistake };
+	const struct provision_listener l = { NULL, on_changed, on_mistake, check_trunk };
 	struct errinfo e = { "" };
 
 	memset(counts, 0, sizeof counts);
@@ -196,6 +205,31 @@ static void a_config_that_only_looks_different_is_the_same(void **state)
 	set(&objects[4], FIELD_CONFIG, "{}");
 	apply_well();
 	assert_counts(0, 1, 7);
+}
+
+/* Whichever of the two is in the document. */
+static void a_config_that_its_driver_does_not_know_is_a_mistake(void **state)
+{
+	struct provision_object *trunk = &objects[4];
+
+	(void)state;
+	tenant("picky");
+	set(trunk, FIELD_DRIVER, "picky");
+	assert_int_equal(apply_to(db, false), ERR_INVALID);
+	assert_told("/4/config: of the trunk 't': not with {\"a\": 1, \"b\": [1, 2]}\n");
+	assert_int_equal(0, sql("select count(*) from organizations where name = 'picky'"));
+	set(trunk, FIELD_CONFIG, "{\"mood\":\"good\"}");
+	apply_well();
+	trunk->values[FIELD_DRIVER].given = false;
+	set(trunk, FIELD_CONFIG, "{\"mood\":\"bad\"}");
+	assert_int_equal(apply_to(db, false), ERR_INVALID);
+	assert_told("/4/config: of the trunk 't': not with {\"mood\": \"bad\"}\n");
+	set(trunk, FIELD_DRIVER, "simulator");
+	apply_well();
+	set(trunk, FIELD_DRIVER, "picky");
+	trunk->values[FIELD_CONFIG].given = false;
+	assert_int_equal(apply_to(db, false), ERR_INVALID);
+	assert_told("/4/driver: of the trunk 't': not with {\"mood\": \"bad\"}\n");
 }
 
 static void every_reference_that_dangles_is_told_and_nothing_changes(void **state)
@@ -370,6 +404,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_mentioned_stays_and_null_unsets),
 		cmocka_unit_test(a_given_list_is_made_exactly_so),
 		cmocka_unit_test(a_config_that_only_looks_different_is_the_same),
+		cmocka_unit_test(a_config_that_its_driver_does_not_know_is_a_mistake),
 		cmocka_unit_test(every_reference_that_dangles_is_told_and_nothing_changes),
 		cmocka_unit_test(what_refers_to_another_organization_dangles),
 		cmocka_unit_test(a_dry_run_says_the_same_and_keeps_nothing),
