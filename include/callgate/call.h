@@ -69,6 +69,7 @@ enum call_reason {
 	REASON_CONFIGURATION,           /* trunk, credentials or caller number are wrong      */
 	REASON_OUTCOME_UNKNOWN,         /* perhaps dialed; nobody can tell; never dialed again */
 	REASON_OVERDUE,                 /* no word until the published bound; ended by us     */
+	REASON_CLIENT_HANGUP,           /* answered; ended because the client asked for it    */
 	REASON_COUNT
 };
 

@@ -48,6 +48,10 @@ enum err scheduler_check_notice(struct scheduler *s, const char *driver, const c
 /* Such messages have been stored. From any thread; cheap; never blocks. */
 void scheduler_noticed(struct scheduler *s);
 
+/* The end of calls in flight was asked for and stands in their rows. From any thread; cheap;
+ * never blocks. */
+void scheduler_canceled(struct scheduler *s);
+
 struct scheduler_health {
 	bool    leading;        /* holds a lease and renewed it in time                       */
 	int     shards;

@@ -64,7 +64,9 @@ enum err store_counts_load(struct store *s, uint64_t shards, int64_t not_gateway
 enum err store_lanes_find(struct store *s, uint64_t shards, struct lane_key **out, size_t *n,
                           struct errinfo *e) MUST_USE;
 
-/* Moves due rows of call_schedule into the queue (at most `max`); says which lanes got some. */
+/* Moves due rows of call_schedule into the queue (at most `max` a shard); says which lanes got
+ * some. A call that was scheduled by its client locks its destination only now; where another
+ * call has it, it waits a few seconds more. */
 enum err store_promote(struct store *s, int64_t gateway_id, uint64_t shards, int max, struct lane_key **out, size_t *n,
                        struct errinfo *e) MUST_USE;
 
@@ -86,6 +88,10 @@ struct inflight {
 	int             wait_for_agent_s;       /* of the project; 0: dialed at once          */
 	int64_t         left_ms;        /* until its bound                                    */
 	int64_t         since_ms;       /* since the intent, -1 without one                   */
+	int64_t         waited_ms;      /* since it was accepted, or was due                  */
+	int64_t         expires_ms;     /* until it may not be dialed any more; INT64_MAX: the
+	                                 * queue's own bound, by age                          */
+	bool            cancel;         /* its client has asked for its end                   */
 	char            from[E164_SIZE];
 	char            to[E164_SIZE];
 	char           *variables;      /* owned, or NULL                                     */
@@ -135,10 +141,11 @@ enum err store_progress(struct store *s, const struct call_progress *items, size
 
 struct call_end {
 	struct call_ref     call;
-	struct call_outcome outcome;
+	struct call_outcome outcome;    /* out: the reason as it stands now                   */
 	bool                ended;      /* out: this word ended it (false: it had ended)      */
 };
-/* The end: final state, event, money settled, destination unlocked; each exactly once. */
+/* The end: final state, event, money settled, destination unlocked; each exactly once. Where the
+ * client had asked for the end, the reason becomes what that made of it. */
 enum err store_finish(struct store *s, struct call_end *items, size_t n, struct errinfo *e) MUST_USE;
 
 struct call_retry {
@@ -148,15 +155,22 @@ struct call_retry {
 	/* It was never intended: it waits for the same attempt again. Only while it is merely claimed,
 	 * and by this gateway: said a second time, it must not meet the same attempt being dialed. */
 	bool                same;
+	bool                done;       /* out: it waits. If not, it had ended, or its client has asked for its end */
 };
 /* The attempt ended, certainly without ringing a phone: the next waits in call_schedule. Where the
- * outcome is `undialed` it does not count. */
-enum err store_retry(struct store *s, int64_t gateway_id, const struct call_retry *items, size_t n,
+ * outcome is `undialed` it does not count. A call whose end its client asked for is left alone. */
+enum err store_retry(struct store *s, int64_t gateway_id, struct call_retry *items, size_t n,
                      struct errinfo *e) MUST_USE;
 
-/* Ends queued calls of those lanes older than `ttl_ms` as queue_expired; at most `max`. */
+/* Ends queued calls of those lanes older than `ttl_ms` as queue_expired; at most `max`. Those with a
+ * bound of their own are left to store_expire_due(). */
 enum err store_expire_queued(struct store *s, int64_t gateway_id, const struct lane_key *lanes, size_t n_lanes,
                              int64_t ttl_ms, int max, size_t *expired, struct errinfo *e) MUST_USE;
+
+/* Ends what waits past a bound of its own as queue_expired; looks at `max` a shard at most and
+ * says how many it looked at. */
+enum err store_expire_due(struct store *s, int64_t gateway_id, uint64_t shards, int max, size_t *expired, size_t *seen,
+                          struct errinfo *e) MUST_USE;
 
 /* ── crashes and bounds ─────────────────────────────────────────────────────────── */
 
@@ -176,7 +190,11 @@ struct overdue {
 enum err store_overdue(struct store *s, int64_t gateway_id, int max, struct overdue **out, size_t *n,
                        struct errinfo *e) MUST_USE;
 
-/* Tells the other gateways that something was queued. After the commit, coalesced, on a
+/* Calls of ours whose clients have asked for their end: all of them, each time. At most `max`. */
+enum err store_cancels_find(struct store *s, int64_t gateway_id, int max, struct call_ref **out, size_t *n,
+                            struct errinfo *e) MUST_USE;
+
+/* Tells the other gateways that something was queued or canceled. After the commit, coalesced, on a
  * connection of no other use in that moment; never from within an admission. */
 enum err store_notify_queued(struct store *s, struct errinfo *e) MUST_USE;
 /* Listens for it on this connection; `store_notified` is true when something came since

@@ -142,6 +142,9 @@ static const struct call_reason_info reasons[] = {
 	[REASON_OVERDUE] =
 		{ "overdue", "No word of the call came within its bound, so it was ended.",
 		  CALL_FAILED, FAULT_PLATFORM, false },
+	[REASON_CLIENT_HANGUP] =
+		{ "client_hangup", "The call was answered and ended because the client canceled it.",
+		  CALL_COMPLETED, FAULT_NONE, false },
 };
 _Static_assert(sizeof reasons / sizeof *reasons == REASON_COUNT, "a reason lacks its row");
 

@@ -60,6 +60,8 @@ static void enter(struct scheduler *s, struct inflight *in, int64_t now)
 	f->paced = planned;
 	f->driver = driver_find(s, in->driver);
 	f->stage = STAGE_READY;
+	if (!flight_may_dial(s, f, now))
+		return;
 	trunk_tries(f->trunk, mono_us());
 	if (!f->driver) {
 		LOG_WARN("call.no_driver", LOG_ID("call", &f->node.id), LOG_STR("driver", in->driver));
@@ -131,13 +133,13 @@ static bool gate_open(struct flight *f)
 
 static size_t pick_ready(struct scheduler *s, struct flight **picked)
 {
-	struct flight *f;
+	int64_t now = mono_ms();
+	struct flight *f, *next;
 	size_t n = 0;
 
-	TAILQ_FOREACH(f, &s->flights.ready, work) {
-		if (n == DISPATCH_BATCH_MAX)
-			break;
-		if (gate_open(f))
+	for (f = TAILQ_FIRST(&s->flights.ready); f && n < DISPATCH_BATCH_MAX; f = next) {
+		next = TAILQ_NEXT(f, work);
+		if (flight_may_dial(s, f, now) && gate_open(f))
 			picked[n++] = f;
 	}
 	return n;
@@ -157,7 +159,11 @@ static void intended(struct scheduler *s, struct flight *f, bool may_dial, int64
 		/* The first answer got lost, so this may be our own intent; but nobody dialed. */
 		flight_end_reason(s, f, REASON_PROVIDER_ERROR, true);
 	} else {
+		/* Canceled while it got ready, or no longer ours. Its room, if it has one, is named
+		 * after the attempt: whoever claims it next may use the same, and makes it anew. */
 		LOG_INFO("call.not_ours", LOG_ID("call", &f->node.id), LOG_INT("attempt", f->attempt));
+		if (f->driver->provider->ops->prepare)
+			hang_up(f, now);
 		flight_free(&s->flights, f);
 	}
 }

@@ -49,6 +49,9 @@ struct flight *flight_new(struct flights *fs, struct tenants *t, struct inflight
 	f->max_duration_s = in->max_duration_s;
 	f->wait_for_agent_s = in->wait_for_agent_s;
 	f->bound_at = now_ms + in->left_ms;
+	f->due_at = now_ms - in->waited_ms;
+	f->expires_at = after_ms(now_ms, in->expires_ms);
+	f->canceled = in->cancel;
 	f->intent_at = now_ms - (in->since_ms > 0 ? in->since_ms : 0);
 	str_copy(f->from, sizeof f->from, in->from);
 	str_copy(f->to, sizeof f->to, in->to);

@@ -37,7 +37,10 @@ struct flight {
 	int                  ring_timeout_s, max_duration_s, wait_for_agent_s;
 	int64_t              bound_at;      /* mono ms: the published bound               */
 	int64_t              intent_at;     /* mono ms                                    */
+	int64_t              due_at;        /* mono ms: since when it waited to be dialed */
+	int64_t              expires_at;    /* mono ms: not dialed after; INT64_MAX: the queue's bound, by age */
 	int64_t              ask_at;        /* mono ms: look it up then; 0: no need       */
+	bool                 canceled;      /* its client has asked for its end           */
 	bool                 paced;         /* holds tokens of org, project and trunk     */
 	bool                 gated;         /* holds a token of the trunk's gate          */
 	bool                 intent_lost;   /* an intent was sent, and whether it was done is not known */
@@ -71,6 +74,12 @@ void flight_set_timer(struct flights *fs, struct flight *f);    /* after ask_at 
 void flight_mark(struct flights *fs, struct flight *f);         /* something to say */
 void flight_work(struct flight_list *list, struct flight *f);   /* puts it on ready or dial */
 void flight_unwork(struct flights *fs, struct flight *f);
+
+/* A sum that stays at INT64_MAX, which is never. */
+static inline int64_t after_ms(int64_t at, int64_t ms)
+{
+	return ms > INT64_MAX - at ? INT64_MAX : at + ms;
+}
 
 /* Tokens: all three buckets of a claimed call, and the trunk's gate. */
 void flight_spend(struct flight *f, int64_t now_us);    /* dialed (or prepared) now */

@@ -20,7 +20,7 @@ static bool has_progress(const struct flight *f)
 
 static bool retries(const struct scheduler *s, const struct flight *f)
 {
-	return f->ended && may_retry(s, f->attempt, f->spent, &f->outcome);
+	return f->ended && !f->canceled && may_retry(s, f->attempt, f->spent, &f->outcome);
 }
 
 static void said_progress(struct flight *f)
@@ -92,6 +92,7 @@ static enum err send_ends(struct scheduler *s, struct flight **f, size_t n, stru
 		items[i] = (struct call_end){ .call = flight_ref(f[i]), .outcome = f[i]->outcome };
 	err = store_finish(s->store, items, n, e);
 	for (size_t i = 0; !err && i < n; i++) {
+		f[i]->outcome.reason = items[i].outcome.reason;
 		if (items[i].ended)     /* otherwise somebody else said it before us */
 			log_end(f[i], "call.ended");
 		slot_freed(s, f[i]);
@@ -110,16 +111,16 @@ static int retry_delay(const struct scheduler *s, int attempt)
 
 /* For want of a provider: a wait in proportion to what the call has waited already, so that a
  * moment's trouble costs a moment, and hours of it a few questions a minute. */
-static int undialed_delay(struct scheduler *s, const struct id *call)
+static int undialed_delay(struct scheduler *s, const struct flight *f)
 {
-	int64_t age = call_age_ms(s, call), ms = age / 4;
+	int64_t ms = (mono_ms() - f->due_at) / 4, left = time_to_wait_ms(s, f);
 
 	if (ms > UNDIALED_MAX_MS)
 		ms = UNDIALED_MAX_MS;
 	if (ms < s->config.retry_base_ms)
 		ms = s->config.retry_base_ms;
 	ms = jitter(s, ms);
-	return (int)(ms < s->config.queue_ttl_ms - age ? ms : s->config.queue_ttl_ms - age);
+	return (int)(ms < left ? ms : left > 0 ? left : 0);
 }
 
 static struct call_retry retry_of(struct scheduler *s, const struct flight *f)
@@ -127,7 +128,7 @@ static struct call_retry retry_of(struct scheduler *s, const struct flight *f)
 	bool undialed = f->outcome.undialed;
 
 	return (struct call_retry){ .call = flight_ref(f), .outcome = f->outcome, .same = undialed && f->phase == 0,
-	                            .delay_ms = undialed ? undialed_delay(s, &f->node.id) : retry_delay(s, f->spent + 1) };
+	                            .delay_ms = undialed ? undialed_delay(s, f) : retry_delay(s, f->spent + 1) };
 }
 
 static enum err send_retries(struct scheduler *s, struct flight **f, size_t n, struct errinfo *e)
@@ -140,7 +141,15 @@ static enum err send_retries(struct scheduler *s, struct flight **f, size_t n, s
 		items[i] = retry_of(s, f[i]);
 	err = store_retry(s->store, s->lease.gateway_id, items, n, e);
 	for (size_t i = 0; !err && i < n; i++) {
-		log_end(f[i], "call.retry");
+		if (!items[i].done && !items[i].same) {
+			/* Its client has asked for its end, which is said now; or it had ended, and
+			 * what is said then changes nothing. (A claim that is gone was canceled with
+			 * its row, and that number may be claimed again.) */
+			f[i]->canceled = true;
+			continue;
+		}
+		if (items[i].done)
+			log_end(f[i], "call.retry");
 		slot_freed(s, f[i]);
 	}
 	return err;
@@ -224,6 +233,18 @@ static enum err answer_completed(struct scheduler *s, const struct call_end *end
 	return store_progress(s->store, items, count, e);
 }
 
+/* What was not to be tried again has ended, or its client has asked for its end. */
+static enum err end_canceled(struct scheduler *s, const struct call_retry *again, size_t n, struct errinfo *e)
+{
+	struct call_end ends[DISPATCH_BATCH_MAX];
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (!again[i].done)
+			ends[count++] = (struct call_end){ .call = again[i].call, .outcome = again[i].outcome };
+	return store_finish(s->store, ends, count, e);
+}
+
 /* Ends of calls that are not in memory; a batch at most, the rest next turn. */
 static void flush_strays(struct scheduler *s)
 {
@@ -250,6 +271,8 @@ static void flush_strays(struct scheduler *s)
 		err = store_finish(s->store, ends, n_ends, &e);
 	if (!err)
 		err = store_retry(s->store, s->lease.gateway_id, again, n_again, &e);
+	if (!err)
+		err = end_canceled(s, again, n_again, &e);
 	/* Refused words are dropped here: the reaper ends what they were about. */
 	if (db_went(s, err, "strays", &e) || err == ERR_INTERNAL || err == ERR_INVALID)
 		s->n_strays -= n;

@@ -23,6 +23,13 @@ int64_t call_age_ms(const struct scheduler *s, const struct id *call)
 	return wall_ms() + store_clock_offset_ms(s->store) - id_ms(call);
 }
 
+int64_t time_to_wait_ms(const struct scheduler *s, const struct flight *f)
+{
+	if (f->expires_at != INT64_MAX)
+		return f->expires_at - mono_ms();
+	return s->config.queue_ttl_ms - call_age_ms(s, &f->node.id);
+}
+
 void flight_end(struct scheduler *s, struct flight *f, const struct call_outcome *outcome)
 {
 	if (f->ended)
@@ -31,7 +38,7 @@ void flight_end(struct scheduler *s, struct flight *f, const struct call_outcome
 	f->outcome = *outcome;
 	f->outcome.undialed &= f->outcome.never_rang && !f->intent_lost;
 	/* One that is claimed as soon as it comes back is never seen waiting too long. */
-	if (f->outcome.undialed && call_age_ms(s, &f->node.id) >= s->config.queue_ttl_ms) {
+	if (f->outcome.undialed && time_to_wait_ms(s, f) <= 0) {
 		f->outcome.undialed = false;
 		f->outcome.reason = REASON_QUEUE_EXPIRED;
 	}
@@ -81,6 +88,8 @@ static void confirmed(struct scheduler *s, struct flight *f, const struct provid
 	f->say_ref |= news;
 	f->ask_at = 0;
 	flight_set_timer(&s->flights, f);
+	if (f->canceled && news)
+		flight_cancel(s, f, mono_ms());         /* now there is somebody to ask */
 	if (f->say_ref)
 		flight_mark(&s->flights, f);
 }
@@ -192,7 +201,7 @@ void take_events(struct scheduler *s)
 
 /* ── timers ─────────────────────────────────────────────────────────────────────── */
 
-static void hang_up(struct flight *f, int64_t now)
+void hang_up(struct flight *f, int64_t now)
 {
 	struct dial_request rq = flight_request(f, now);
 	struct errinfo e = { "" };
@@ -263,7 +272,7 @@ static void ask(struct scheduler *s, struct flight *f, int64_t now)
 		err = f->driver->provider->ops->lookup(f->driver->provider, &rq, &e);
 	if (err)
 		LOG_DEBUG("call.lookup_failed", LOG_ID("call", &f->node.id), LOG_STR("error", e.text));
-	f->ask_at = now + (err ? jitter(s, 2000) : ASK_AGAIN_MS);
+	f->ask_at = now + (err ? jitter(s, 2000) : f->canceled ? HANG_UP_AGAIN_MS : ASK_AGAIN_MS);
 	flight_set_timer(&s->flights, f);
 }
 
@@ -280,6 +289,8 @@ void run_timers(struct scheduler *s, int64_t now)
 			flight_mark(&s->flights, f);
 		} else if (now >= f->bound_at) {
 			flight_overdue(s, f, now);
+		} else if (f->canceled && f->phase > 2) {
+			flight_cancel(s, f, now);
 		} else {
 			ask(s, f, now);
 		}

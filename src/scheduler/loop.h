@@ -20,10 +20,11 @@
  * attempts by two digits. */
 #define ATTEMPT_MAX 90
 #define ASK_AGAIN_MS 30000      /* a lookup that was not answered at all */
+#define HANG_UP_AGAIN_MS 5000   /* a hang-up that has not shown yet      */
 
 /* When the next of the recurring duties is due, mono ms. */
 struct duties {
-	int64_t limits, counts, lanes, promote, overdue, expire, prune, notices, forget, senders;
+	int64_t limits, counts, lanes, promote, overdue, expire, expire_due, prune, notices, forget, senders, cancels;
 	int64_t notify;         /* INT64_MAX: nobody has to be told */
 };
 
@@ -52,6 +53,7 @@ struct scheduler {
 	struct nudges           nudges;
 	atomic_bool             stopping;
 	atomic_bool             noticed;        /* providers' messages were stored */
+	atomic_bool             canceled;       /* the end of calls in flight was asked for */
 	atomic_bool             leading;
 	atomic_int              shards, inflight, live_gateways;
 	atomic_llong            last_tick_ms;
@@ -89,6 +91,7 @@ void do_duties(struct scheduler *s, int64_t now);
 void take_notices(struct scheduler *s, int64_t now);    /* notices.c, a duty */
 void forget_notices(struct scheduler *s, int64_t now);
 void learn_senders(struct scheduler *s, int64_t now);
+void take_cancels(struct scheduler *s, int64_t now);    /* cancel.c, a duty */
 void take_events(struct scheduler *s);                  /* follow.c */
 void run_timers(struct scheduler *s, int64_t now);
 void flush(struct scheduler *s);                        /* flush.c */
@@ -96,6 +99,8 @@ void claim(struct scheduler *s);                        /* claim.c */
 void dial_ready(struct scheduler *s);
 
 /* ── shared by the steps ────────────────────────────────────────────────────────── */
+
+void scheduler_wake(struct scheduler *s);                /* from any thread */
 
 /* False while the database is given a rest after a failure. */
 bool db_rested(const struct scheduler *s, int64_t now);
@@ -109,12 +114,20 @@ void flight_end(struct scheduler *s, struct flight *f, const struct call_outcome
 void flight_end_reason(struct scheduler *s, struct flight *f, enum call_reason reason, bool never_rang);
 /* The provider was not there for it, and nothing was dialed. */
 void flight_end_undialed(struct scheduler *s, struct flight *f);
+/* Its client has asked for its end: the provider is asked to hang up, again and again until it
+ * has ended; what was not dialed ends at once. */
+void flight_cancel(struct scheduler *s, struct flight *f, int64_t now);
+/* False: it may not be dialed any more, and has ended. */
+bool flight_may_dial(struct scheduler *s, struct flight *f, int64_t now);
+void hang_up(struct flight *f, int64_t now);
 /* Past its bound: ended by us, with what is known. */
 void flight_overdue(struct scheduler *s, struct flight *f, int64_t now);
 /* Only claimed: goes back to the queue and leaves the memory. */
 void flight_put_back(struct scheduler *s, struct flight *f, int64_t now);
 void stray_end(struct scheduler *s, const struct call_ref *call, const struct call_outcome *outcome);
 void put_back(struct scheduler *s, const struct call_ref *call, const struct lane_key *lane);
+/* Other gateways have something to look for: tell them, soon. */
+void want_notify(struct scheduler *s, int64_t now);
 /* May a failed attempt be followed by another? `spent`: how many before it count. */
 bool may_retry(const struct scheduler *s, int attempt, int spent, const struct call_outcome *outcome);
 
@@ -123,6 +136,8 @@ bool may_retry(const struct scheduler *s, int attempt, int spent, const struct c
  * claimed unseen would otherwise wait for its bound. */
 void doubt_identity(struct scheduler *s);
 
+/* How long the call may still wait for its dial. */
+int64_t time_to_wait_ms(const struct scheduler *s, const struct flight *f);
 int64_t call_age_ms(const struct scheduler *s, const struct id *call);
 int64_t jitter(struct scheduler *s, int64_t ms);        /* 0.75 to 1.25 of it */
 

@@ -17,7 +17,7 @@
 
 /* ── waking ─────────────────────────────────────────────────────────────────────── */
 
-static void wake(struct scheduler *s)
+void scheduler_wake(struct scheduler *s)
 {
 	uint64_t one = 1;
 
@@ -31,19 +31,19 @@ static void on_event(void *arg, const struct provider_event *ev)
 	struct scheduler *s = arg;
 
 	if (inbox_push(&s->inbox, ev))
-		wake(s);
+		scheduler_wake(s);
 }
 
 void scheduler_nudge(struct scheduler *s, const struct lane_key *lane)
 {
 	if (nudges_add(&s->nudges, lane))
-		wake(s);
+		scheduler_wake(s);
 }
 
 void scheduler_noticed(struct scheduler *s)
 {
 	if (!atomic_exchange(&s->noticed, true))
-		wake(s);
+		scheduler_wake(s);
 }
 
 /* ── sleeping ───────────────────────────────────────────────────────────────────── */
@@ -65,7 +65,8 @@ static int64_t duties_due(const struct scheduler *s)
 	due = earlier(due, earlier(s->due.lanes, s->due.promote));
 	due = earlier(due, earlier(s->due.overdue, s->due.expire));
 	due = earlier(due, earlier(s->due.notices, s->due.forget));
-	due = earlier(due, s->due.senders);
+	due = earlier(due, earlier(s->due.senders, s->due.cancels));
+	due = earlier(due, s->due.expire_due);
 	if (s->tenants.unknown)
 		due = 0;
 	return earlier(due, s->due.notify);
@@ -307,7 +308,7 @@ void scheduler_stop(struct scheduler *s)
 	if (!s)
 		return;
 	atomic_store(&s->stopping, true);
-	wake(s);
+	scheduler_wake(s);
 	pthread_join(s->thread, NULL);
 	scheduler_free(s);
 }

@@ -22,6 +22,8 @@
 #define PROMOTE_MAX    1000     /* a shard and time */
 #define OVERDUE_MAX    256
 #define EXPIRE_MAX     1000
+#define EXPIRE_DUE_MS  1000
+#define EXPIRE_DUE_MAX 100      /* a shard and time */
 #define ADOPT_MAX      1000
 
 int64_t jitter(struct scheduler *s, int64_t ms)
@@ -111,7 +113,10 @@ static void asked_of(struct scheduler *s, struct inflight *in, int64_t now, size
 	f = flight_new(&s->flights, &s->tenants, in, now);
 	f->driver = driver_find(s, in->driver);
 	f->stage = STAGE_FOLLOWED;
-	/* A dead gateway may leave thousands: a question each 0.2 ms, not all at once. */
+	/* Where its end was asked for, hanging up waits for the answer: before that the provider
+	 * may know of no such call.
+	 *
+	 * A dead gateway may leave thousands: a question each 0.2 ms, not all at once. */
 	f->ask_at = now + (int64_t)(nth / 5);
 	flight_set_timer(&s->flights, f);
 	free(TAKE(f->variables));
@@ -120,7 +125,7 @@ static void asked_of(struct scheduler *s, struct inflight *in, int64_t now, size
 }
 
 /* Other gateways have queued calls to claim: tell them, now or a little after the last time. */
-static void want_notify(struct scheduler *s, int64_t now)
+void want_notify(struct scheduler *s, int64_t now)
 {
 	int64_t at = s->notified_at + NOTIFY_MS;
 
@@ -327,6 +332,14 @@ static void tell_others(struct scheduler *s)
 	db_went(s, store_notify_queued(s->store, &e), "notify", &e);
 }
 
+/* Somebody queued a call, or canceled one: nobody says which. */
+static void look_soon(struct scheduler *s)
+{
+	if (s->due.lanes > s->lanes_at + NOTIFY_MS)
+		s->due.lanes = s->lanes_at + NOTIFY_MS;
+	s->due.cancels = 0;
+}
+
 static void hear_others(struct scheduler *s)
 {
 	if (!s->heard)
@@ -334,8 +347,8 @@ static void hear_others(struct scheduler *s)
 	s->heard = false;
 	if (!store_notified(s->ears))
 		s->deaf = true;         /* a broken connection stays readable: not before it is mended */
-	else if (s->due.lanes > s->lanes_at + NOTIFY_MS)
-		s->due.lanes = s->lanes_at + NOTIFY_MS;
+	else
+		look_soon(s);
 }
 
 /* ── limits and counts ──────────────────────────────────────────────────────────── */
@@ -458,6 +471,22 @@ static void expire(struct scheduler *s, int64_t now)
 	expire_some(s, lanes, n);
 }
 
+/* Those with a bound of their own. */
+static void expire_due(struct scheduler *s, int64_t now)
+{
+	size_t expired = 0, seen = 0;
+	struct errinfo e;
+
+	s->due.expire_due = now + jitter(s, EXPIRE_DUE_MS);
+	if (!db_went(s, store_expire_due(s->store, s->lease.gateway_id, s->owned, EXPIRE_DUE_MAX, &expired, &seen, &e),
+	             "expire_due", &e))
+		return;
+	if (expired)
+		LOG_INFO("queue.expired", LOG_INT("calls", (int64_t)expired));
+	if (seen >= EXPIRE_DUE_MAX)
+		s->due.expire_due = now;        /* a shard may have more */
+}
+
 /* ── all of them ────────────────────────────────────────────────────────────────── */
 
 void do_duties(struct scheduler *s, int64_t now)
@@ -468,6 +497,8 @@ void do_duties(struct scheduler *s, int64_t now)
 		{ s->due.promote, promote },
 		{ s->due.overdue, reap },
 		{ s->due.expire,  expire },
+		{ s->due.expire_due, expire_due },
+		{ s->due.cancels, take_cancels },
 		{ s->due.notices, take_notices },
 		{ s->due.forget,  forget_notices },
 		{ s->due.senders, learn_senders },
@@ -476,6 +507,10 @@ void do_duties(struct scheduler *s, int64_t now)
 	hear_others(s);
 	if (atomic_exchange(&s->noticed, false))
 		s->due.notices = now;
+	if (atomic_exchange(&s->canceled, false)) {
+		s->due.cancels = now;
+		want_notify(s, now);
+	}
 	if (!lease_valid(&s->lease, now) || !db_rested(s, now))
 		return;
 	if (s->tenants.unknown) {

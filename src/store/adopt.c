@@ -15,8 +15,8 @@ static const struct pg_statement adopt_statement = PG_STATEMENT("adopt", adopt_t
 	"   where not exists (select from gateways g where g.gateway_id = f.gateway_id)"
 	"   order by f.org_id, f.call_id limit $2 for update of f skip locked),"
 	" gone as (delete from call_inflight where ctid = any(array(select c from old where phase = 0))"
-	"          returning org_id, project_id, trunk_id, prio, call_id, attempt),"
-	" back as (insert into call_queue (org_id, project_id, trunk_id, prio, call_id, attempt) select * from gone"
+	"          returning org_id, project_id, trunk_id, prio, call_id, attempt, timed),"
+	" back as (insert into call_queue (org_id, project_id, trunk_id, prio, call_id, attempt, timed) select * from gone"
 	"          on conflict do nothing),"
 	" f as (update call_inflight set gateway_id = $1, phase = case phase when 1 then 2 else phase end"
 	"       where ctid = any(array(select c from old where phase > 0)) returning *),"
@@ -25,7 +25,7 @@ static const struct pg_statement adopt_statement = PG_STATEMENT("adopt", adopt_t
 	" select " INFLIGHT_COLUMNS " from f" INFLIGHT_JOINS
 	" union all"
 	" select org_id, project_id, trunk_id, prio, call_id, attempt, 0::smallint, 0::smallint, 0::smallint, 0, 0, -1, '', '',"
-	"        null, null, '', null, '{}', null, 0, 0::smallint from gone");
+	"        null, null, '', null, '{}', null, 0, 0::smallint, null, 0, false from gone");
 
 /* Rows of phase 0 at the end of the answer were put back; only their lanes are told. */
 static void split(struct inflight *rows, size_t total, size_t *kept, struct lane_key **lanes, size_t *n_lanes)

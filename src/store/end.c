@@ -1,8 +1,8 @@
-/* The way of a call after its intent: progress, the end, another attempt, and the end of
- * what waited too long. A word about an attempt is bound to the attempt's row in
+/* The way of a call after its intent: progress, the end, another attempt. A word about an attempt is bound to the attempt's row in
  * call_inflight; that row exists once and is deleted with the end, so everything here
  * happens exactly once however often it is said. */
 #include "flight.h"
+#include "settle.h"
 
 #include <string.h>
 
@@ -50,27 +50,6 @@ enum err store_progress(struct store *s, const struct call_progress *items, size
 
 /* ── the end ──────────────────────────────────────────────────────────────────── */
 
-/* What every end does, given u, the calls it has just made final: settle the money, free
- * the destination. Accounts are locked first, in order, as admit.c does it: the count()s
- * make what follows wait for them. A charge is the billed seconds at the rate of the call,
- * rounded up once. */
-#define SETTLE_SQL \
-	" acct as materialized (" \
-	"  select a.org_id, a.account_id" \
-	"  from (select distinct org_id, account_id from u where hold_mc > 0 or charged_mc > 0) x" \
-	"  join credit_accounts a on" PROBE("a.org_id", "x.org_id", "a.account_id", "x.account_id") \
-	"  order by a.org_id, a.account_id for update of a)," \
-	" paid as (update credit_accounts a set balance_mc = a.balance_mc - s.charged_mc, held_mc = a.held_mc - s.hold_mc" \
-	"  from (select org_id, account_id, sum(charged_mc)::bigint as charged_mc, sum(hold_mc)::bigint as hold_mc" \
-	"        from u group by 1, 2 having sum(charged_mc) > 0 or sum(hold_mc) > 0) s" \
-	"  where" PROBE("a.org_id", "s.org_id", "a.account_id", "s.account_id") "and (select count(*) from acct) >= 0)," \
-	" entry as (insert into credit_ledger (org_id, account_id, kind, amount_mc, call_id)" \
-	"  select org_id, account_id, 2, -charged_mc, call_id from u" \
-	"  where charged_mc > 0 and (select count(*) from acct) >= 0)," \
-	" freed as (delete from destination_locks l using u" \
-	"  where" PROBE("l.dest", "u.to_e164", "l.scope", "u.lock_scope") "and l.call_id = u.call_id" \
-	"    and (select count(*) from acct) >= 0)"
-
 /* The billed seconds of calls `k` that `d` ends: what was talked, in whole increments, not
  * less than the minimum; nothing unless it was answered. Talk past the maximum is our
  * lateness in hanging up or in hearing of it, and not the client's: without this bound a
@@ -79,6 +58,21 @@ enum err store_progress(struct store *s, const struct call_progress *items, size
 	" case when d.answered_at is null then 0 else greatest(k.minimum_s," \
 	"  ceil(least(extract(epoch from d.ended_at - d.answered_at), k.max_duration_s) / greatest(k.increment_s, 1))" \
 	"  * greatest(k.increment_s, 1))::int end "
+
+/* What a client's cancel made of the reason that was told: a hang-up of ours was the client's;
+ * and where the attempt failed otherwise before it was answered, it would have been the cancel
+ * that kept it from another. Whatever else is told really happened. */
+#define REASON_SQL \
+	" case when f.cancel_at is null then x.reason" \
+	"  when f.answered_at is not null and x.reason in (2, 14) then 20::smallint" \
+	"  when f.answered_at is null and x.reason in (9, 10, 16) then 14::smallint else x.reason end"
+#define STATE_SQL \
+	" case when f.cancel_at is null then x.state" \
+	"  when f.answered_at is not null and x.reason in (2, 14) then 4::smallint" \
+	"  when f.answered_at is null and x.reason in (9, 10, 16) then 7::smallint else x.state end"
+_Static_assert(REASON_AGENT_HANGUP == 2 && REASON_CANCELED == 14 && REASON_CLIENT_HANGUP == 20 &&
+               REASON_CARRIER_UNAVAILABLE == 9 && REASON_CARRIER_LIMIT == 10 && REASON_PROVIDER_ERROR == 16 &&
+               CALL_COMPLETED == 4 && CALL_CANCELED == 7, "the statement has these numbers");
 
 /* call_inflight_pkey, then the primary key of the one partition of calls (the bounds prune
  * the others before anything runs), then the settling. */
@@ -91,7 +85,8 @@ static const struct pg_statement finish_statement = PG_STATEMENT("finish", finis
 	"   using unnest($1::bigint[], $2::uuid[], $3::smallint[], $4::smallint[], $5::smallint[], $6::smallint[],"
 	"                $7::text[], $8::text[]) with ordinality x(o, c, a, state, reason, sip_code, sip_phrase, code, ix)"
 	"   where" PROBE("f.org_id", "x.o", "f.call_id", "x.c") "and f.attempt = x.a"
-	"   returning f.*, x.state as final, x.reason, x.sip_code, x.sip_phrase, x.code, x.ix, clock_timestamp() as ended_at),"
+	"   returning f.*," STATE_SQL " as final," REASON_SQL " as reason, x.sip_code, x.sip_phrase, x.code, x.ix,"
+	"             clock_timestamp() as ended_at),"
 	" u as (update calls k set state = d.final, reason = d.reason, attempts = d.attempt, sip_code = d.sip_code,"
 	"     sip_phrase = d.sip_phrase, provider_code = d.code, provider_ref = d.provider_ref, agent = d.agent,"
 	"     initiated_at = d.initiated_at, ringing_at = d.ringing_at, answered_at = d.answered_at, ended_at = d.ended_at,"
@@ -103,7 +98,7 @@ static const struct pg_statement finish_statement = PG_STATEMENT("finish", finis
 	" ev as (insert into call_events (org_id, call_id, seq, kind, at, data)"
 	"   select org_id, call_id, attempts * 16 + 15, state, ended_at,"
 	"          jsonb_build_object('reason', reason, 'sipCode', sip_code) from u on conflict do nothing)"
-	" select ix::int from u");
+	" select ix::int, reason from u");
 
 static const char *null_if_empty(const char *s)
 {
@@ -152,8 +147,12 @@ enum err store_finish(struct store *s, struct call_end *items, size_t n, struct 
 		return err;
 	for (i = 0; i < n; i++)
 		items[i].ended = false;
-	for (row = 0; row < PQntuples(r); row++)
-		items[pg_get_int4(r, row, 0) - 1].ended = true;
+	for (row = 0; row < PQntuples(r); row++) {
+		struct call_end *end = &items[pg_get_int4(r, row, 0) - 1];
+
+		end->ended = true;
+		end->outcome.reason = (enum call_reason)pg_get_int2(r, row, 1);
+	}
 	return OK;
 }
 
@@ -162,33 +161,40 @@ enum err store_finish(struct store *s, struct call_end *items, size_t n, struct 
 /* An attempt whose intent was committed is never made again under its number: a word about
  * it that comes late finds another. One that was only claimed keeps it, as unclaim does, and
  * is bound to that: phase 0, of this gateway. It leaves no event; what was wrong stands with
- * the call, should it wait until it has waited too long. */
+ * the call, should it wait until it has waited too long. The end that a client asked for is
+ * never put off by another attempt. */
 static const Oid retry_types[] = {
 	OID_INT8_ARRAY, OID_UUID_ARRAY, OID_INT2_ARRAY, OID_INT2_ARRAY, OID_INT2_ARRAY, OID_INT4_ARRAY, OID_TEXT_ARRAY,
-	OID_BOOL_ARRAY, OID_BOOL_ARRAY, OID_INT8,
+	OID_BOOL_ARRAY, OID_BOOL_ARRAY, OID_INT8, OID_TEXT_ARRAY,
 };
 static const struct pg_statement retry_statement = PG_STATEMENT("retry", retry_types,
 	"with d as (delete from call_inflight f"
 	"   using unnest($1::bigint[], $2::uuid[], $3::smallint[], $4::smallint[], $5::smallint[], $6::int[], $7::text[],"
-	"                $8::bool[], $9::bool[]) x(o, c, a, reason, sip_code, delay_ms, code, undialed, same)"
-	"   where" PROBE("f.org_id", "x.o", "f.call_id", "x.c") "and f.attempt = x.a"
+	"                $8::bool[], $9::bool[], $11::text[]) with ordinality"
+	"         x(o, c, a, reason, sip_code, delay_ms, code, undialed, same, sip_phrase, ix)"
+	"   where" PROBE("f.org_id", "x.o", "f.call_id", "x.c") "and f.attempt = x.a and f.cancel_at is null"
 	"     and (not x.same or (f.phase = 0 and f.gateway_id + 0 = $10))"
-	"   returning f.*, x.reason, x.sip_code, x.delay_ms, x.code, x.undialed, x.same),"
-	" w as (insert into call_schedule (org_id, call_id, shard, run_at, project_id, trunk_id, prio, attempt)"
+	"   returning f.*, x.reason, x.sip_code, x.delay_ms, x.code, x.undialed, x.same, x.sip_phrase, x.ix),"
+	" w as (insert into call_schedule (org_id, call_id, shard, run_at, project_id, trunk_id, prio, attempt, timed, locked)"
 	"   select org_id, call_id, org_id % 64, clock_timestamp() + delay_ms * interval '1 ms', project_id, trunk_id, prio,"
-	"          attempt + case when same then 0 else 1 end from d on conflict do nothing),"
+	"          attempt + case when same then 0 else 1 end, timed, true from d on conflict do nothing),"
 	" k as (update calls c set attempts = case when d.same then c.attempts else d.attempt end, provider_code = d.code"
-	"   from d where" PROBE("c.org_id", "d.org_id", "c.call_id", "d.call_id") ")"
-	" insert into call_events (org_id, call_id, seq, kind, data)"
-	" select org_id, call_id, attempt * 16 + 14, 32,"
-	"        jsonb_build_object('reason', reason, 'sipCode', sip_code, 'delayMs', delay_ms)"
-	"          || case when undialed then '{\"undialed\":true}' else '{}' end::jsonb"
-	" from d where not same on conflict do nothing");
+	"   from d where" PROBE("c.org_id", "d.org_id", "c.call_id", "d.call_id") "),"
+	" ev as (insert into call_events (org_id, call_id, seq, kind, data)"
+	"   select org_id, call_id, attempt * 16 + 14, 32,"
+	"          jsonb_strip_nulls(jsonb_build_object('reason', reason, 'sipCode', sip_code, 'sipPhrase', sip_phrase,"
+	"            'providerCode', code, 'providerRef', provider_ref, 'delayMs', delay_ms))"
+	"            || case when undialed then '{\"undialed\":true}' else '{}' end::jsonb"
+	"   from d where not same on conflict do nothing)"
+	" select ix::int from d");
 
-enum err store_retry(struct store *s, int64_t gateway_id, const struct call_retry *items, size_t n, struct errinfo *e)
+enum err store_retry(struct store *s, int64_t gateway_id, struct call_retry *items, size_t n, struct errinfo *e)
 {
+	CLEANUP(pg_clearp) PGresult *r = NULL;
 	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
+	enum err err;
 	size_t i;
+	int row;
 
 	if (n == 0)
 		return OK;
@@ -200,57 +206,13 @@ enum err store_retry(struct store *s, int64_t gateway_id, const struct call_retr
 	PG_COLUMN(&a, OID_BOOL, n, pg_put_bool(&a, items[i].outcome.undialed));
 	PG_COLUMN(&a, OID_BOOL, n, pg_put_bool(&a, items[i].same));
 	pg_arg_int8(&a, gateway_id);
-	return pg_run(s, &retry_statement, &a, NULL, e);
-}
-
-/* ── waited too long ──────────────────────────────────────────────────────────── */
-
-/* call_queue_pkey, the old end of each lane; ids are times, so age needs no column. */
-static const Oid expire_types[] = {
-	OID_INT8, OID_INT8_ARRAY, OID_INT4_ARRAY, OID_INT4_ARRAY, OID_INT2_ARRAY, OID_INT8, OID_INT4, OID_INT2, OID_INT2,
-};
-static const struct pg_statement expire_statement = PG_STATEMENT("expire_queued", expire_types,
-	"with " FENCE_SQL ","
-	" old as materialized ("
-	"  select p.c from unnest($2::bigint[], $3::int[], $4::int[], $5::smallint[]) w(o, pj, tr, pr)"
-	"  cross join fence cross join lateral ("
-	"    select q.ctid as c from call_queue q"
-	"    where q.org_id = w.o and q.project_id = w.pj and q.trunk_id = w.tr and q.prio = w.pr"
-	"      and q.call_id < uuid7_floor(now() - $6 * interval '1 ms')"
-	"    order by q.call_id limit $7 for update skip locked) p limit $7),"
-	" d as (delete from call_queue where ctid = any(array(select c from old)) returning org_id, call_id, attempt),"
-	" u as (update calls k set state = $8, reason = $9, ended_at = clock_timestamp(), billed_s = 0, charged_mc = 0"
-	"   from d where" PROBE("k.org_id", "d.org_id", "k.call_id", "d.call_id")
-	"   returning k.org_id, k.call_id, k.account_id, k.hold_mc, k.charged_mc, k.to_e164, k.lock_scope, d.attempt,"
-	"             k.state, k.ended_at),"
-	SETTLE_SQL ","
-	" ev as (insert into call_events (org_id, call_id, seq, kind, at, data)"
-	"   select org_id, call_id, attempt * 16 + 15, state, ended_at, jsonb_build_object('reason', $9) from u"
-	"   on conflict do nothing)"
-	" select count(*)::int from u");
-
-enum err store_expire_queued(struct store *s, int64_t gateway_id, const struct lane_key *lanes, size_t n_lanes,
-                             int64_t ttl_ms, int max, size_t *expired, struct errinfo *e)
-{
-	CLEANUP(pg_clearp) PGresult *r = NULL;
-	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
-	enum err err;
-	size_t i;
-
-	*expired = 0;
-	if (n_lanes == 0)
-		return OK;
-	pg_arg_int8(&a, gateway_id);
-	PG_COLUMN(&a, OID_INT8, n_lanes, pg_put_int8(&a, lanes[i].org_id));
-	PG_COLUMN(&a, OID_INT4, n_lanes, pg_put_int4(&a, lanes[i].project_id));
-	PG_COLUMN(&a, OID_INT4, n_lanes, pg_put_int4(&a, lanes[i].trunk_id));
-	PG_COLUMN(&a, OID_INT2, n_lanes, pg_put_int2(&a, lanes[i].prio));
-	pg_arg_int8(&a, ttl_ms);
-	pg_arg_int4(&a, max);
-	pg_arg_int2(&a, (int16_t)call_reason_info(REASON_QUEUE_EXPIRED)->state);
-	pg_arg_int2(&a, REASON_QUEUE_EXPIRED);
-	err = pg_run(s, &expire_statement, &a, &r, e);
-	if (!err)
-		*expired = (size_t)pg_get_int4(r, 0, 0);
-	return err;
+	PG_COLUMN(&a, OID_TEXT, n, pg_put_text(&a, null_if_empty(items[i].outcome.sip_phrase)));
+	err = pg_run(s, &retry_statement, &a, &r, e);
+	if (err)
+		return err;
+	for (i = 0; i < n; i++)
+		items[i].done = false;
+	for (row = 0; row < PQntuples(r); row++)
+		items[pg_get_int4(r, row, 0) - 1].done = true;
+	return OK;
 }

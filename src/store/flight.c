@@ -66,6 +66,9 @@ void read_inflight(const PGresult *r, int row, struct inflight *out)
 	out->provider_ref = pg_dup_text(r, row, 19);
 	out->spent = pg_get_int4(r, row, 20);
 	out->wait_for_agent_s = pg_get_int2(r, row, 21);
+	out->expires_ms = pg_null(r, row, 22) ? INT64_MAX : pg_get_int8(r, row, 22);
+	out->waited_ms = pg_get_int8(r, row, 23);
+	out->cancel = pg_get_bool(r, row, 24);
 }
 
 struct inflight *read_inflights(const PGresult *r, size_t *n)

@@ -24,7 +24,10 @@
 	" t.provider_ref, coalesce(t.config::text, '{}'), f.provider_ref," \
 	" case when f.attempt = 1 then 0 else (select count(*) from call_events v where" \
 	"   v.org_id = f.org_id and v.call_id = f.call_id and v.kind = 32 and not v.data ? 'undialed') end::int," \
-	" coalesce(pj.wait_for_agent_s, 0)"
+	" coalesce(pj.wait_for_agent_s, 0)," \
+	" (extract(epoch from c.expires_at - clock_timestamp()) * 1000)::bigint," \
+	" (extract(epoch from clock_timestamp() - greatest(c.created_at, c.scheduled_at)) * 1000)::bigint," \
+	" f.cancel_at is not null"
 
 #define INFLIGHT_JOINS \
 	" join calls c on" PROBE("c.org_id", "f.org_id", "c.call_id", "f.call_id") \

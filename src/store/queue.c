@@ -31,18 +31,33 @@ enum err store_lanes_find(struct store *s, uint64_t shards, struct lane_key **ou
 	return err;
 }
 
-/* call_schedule_due, a shard at a time; the rows leave by ctid. */
+/* call_schedule_due, a shard at a time; the rows leave by ctid. Those that have their
+ * destination still to lock go only where they get it; the locks are taken in admit.c's
+ * order. A lock that is the call's own already was taken for a row that moved before it
+ * could leave. */
 static const Oid promote_types[] = { OID_INT8, OID_INT8, OID_INT4 };
 static const struct pg_statement promote_statement = PG_STATEMENT("promote", promote_types,
 	"with " FENCE_SQL ","
 	" due as materialized ("
-	"  select d.c from fence cross join generate_series(0, 63) sh cross join lateral ("
-	"    select x.ctid as c from call_schedule x where x.shard = sh and x.run_at <= now()"
+	"  select d.* from fence cross join generate_series(0, 63) sh cross join lateral ("
+	"    select x.ctid as c, x.org_id, x.call_id, x.locked from call_schedule x where x.shard = sh and x.run_at <= now()"
 	"    order by x.run_at limit $3 for update skip locked) d"
 	"  where ($2 >> sh) & 1 = 1),"
-	" gone as (delete from call_schedule where ctid = any(array(select c from due))"
-	"          returning org_id, project_id, trunk_id, prio, call_id, attempt),"
-	" back as (insert into call_queue (org_id, project_id, trunk_id, prio, call_id, attempt) select * from gone"
+	" dest as materialized ("
+	"  select k.to_e164, k.lock_scope, d.org_id, d.call_id from due d"
+	"  join calls k on" PROBE("k.org_id", "d.org_id", "k.call_id", "d.call_id") "where not d.locked),"
+	" held as (insert into destination_locks (dest, scope, org_id, call_id)"
+	"  select to_e164, lock_scope, org_id, call_id from dest order by to_e164, lock_scope, call_id"
+	"  on conflict do nothing returning call_id),"
+	" free as materialized (select call_id from held union all"
+	"  select d.call_id from dest d join destination_locks l on" PROBE("l.dest", "d.to_e164", "l.scope", "d.lock_scope")
+	"    and l.call_id = d.call_id),"
+	" late as (update call_schedule set run_at = now() + interval '5 s' where ctid = any(array("
+	"   select c from due where not locked and call_id <> all(array(select call_id from free))))),"
+	" gone as (delete from call_schedule where ctid = any(array("
+	"   select c from due where locked or call_id = any(array(select call_id from free))))"
+	"          returning org_id, project_id, trunk_id, prio, call_id, attempt, timed),"
+	" back as (insert into call_queue (org_id, project_id, trunk_id, prio, call_id, attempt, timed) select * from gone"
 	"          on conflict do nothing)"
 	" select distinct org_id, project_id, trunk_id, prio from gone");
 
@@ -82,10 +97,10 @@ static const struct pg_statement claim_statement = PG_STATEMENT("claim", claim_t
 	"    where q.org_id = w.o and q.project_id = w.pj and q.trunk_id = w.tr and q.prio = w.pr and q.call_id > w.low"
 	"    order by q.call_id limit w.take for update skip locked) p),"
 	" gone as (delete from call_queue where ctid = any(array(select c from picked)) returning *),"
-	" f as (insert into call_inflight (org_id, call_id, gateway_id, project_id, trunk_id, prio, attempt, agent, deadline_at)"
+	" f as (insert into call_inflight (org_id, call_id, gateway_id, project_id, trunk_id, prio, attempt, agent, deadline_at, timed)"
 	"       select g.org_id, g.call_id, $1, g.project_id, g.trunk_id, g.prio, g.attempt, p.agent,"
 	"              clock_timestamp() + (p.wait_for_agent_s + c.ring_timeout_s + c.max_duration_s) * interval '1 s'"
-	"              + $8 * interval '1 ms'"
+	"              + $8 * interval '1 ms', g.timed"
 	"       from gone g join calls c on" PROBE("c.org_id", "g.org_id", "c.call_id", "g.call_id")
 	"       join projects p on" PROBE("p.org_id", "g.org_id", "p.project_id", "g.project_id")
 	"       on conflict do nothing returning *)"
@@ -188,8 +203,8 @@ static const struct pg_statement unclaim_statement = PG_STATEMENT("unclaim", unc
 	"with gone as (delete from call_inflight f using unnest($2::bigint[], $3::uuid[], $4::smallint[]) x(o, c, a)"
 	"              where" PROBE("f.org_id", "x.o", "f.call_id", "x.c") "and f.attempt = x.a"
 	"                and f.gateway_id + 0 = $1 and f.phase = 0"
-	"              returning f.org_id, f.project_id, f.trunk_id, f.prio, f.call_id, f.attempt)"
-	" insert into call_queue (org_id, project_id, trunk_id, prio, call_id, attempt) select * from gone"
+	"              returning f.org_id, f.project_id, f.trunk_id, f.prio, f.call_id, f.attempt, f.timed)"
+	" insert into call_queue (org_id, project_id, trunk_id, prio, call_id, attempt, timed) select * from gone"
 	" on conflict do nothing");
 
 enum err store_unclaim(struct store *s, int64_t gateway_id, const struct call_ref *calls, size_t n, struct errinfo *e)

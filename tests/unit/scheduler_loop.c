@@ -32,6 +32,8 @@ struct row {
 	int64_t             gateway;
 	enum call_state     state;
 	int64_t             due_ms, left_ms;
+	int64_t             expires_ms;     /* mono; 0: none of its own */
+	bool                cancel;         /* its client has asked for its end */
 	const char         *driver;
 	struct call_outcome outcome;
 	char                ref[32];        /* as the intent has it */
@@ -199,7 +201,8 @@ static void fill(struct inflight *f, const struct row *r)
 {
 	*f = (struct inflight){ .lane = lane, .call_id = r->id, .attempt = r->attempt, .spent = r->spent, .state = r->state,
 	                        .phase = r->phase, .ring_timeout_s = 5, .max_duration_s = 5, .left_ms = r->left_ms,
-	                        .since_ms = r->phase ? 10 : -1, .from = "+12025550199", .to = "+12025550100",
+	                        .since_ms = r->phase ? 10 : -1, .cancel = r->cancel,
+	                        .expires_ms = r->expires_ms ? r->expires_ms - mono_ms() : INT64_MAX, .from = "+12025550199", .to = "+12025550100",
 	                        .agent = xstrdup("agent"), .driver = xstrdup(r->driver), .trunk_config = xstrdup("{}") };
 }
 
@@ -336,14 +339,15 @@ enum err store_finish(struct store *s, struct call_end *items, size_t n, struct 
 	return err ? err_set(e, err, "as asked") : OK;
 }
 
-enum err store_retry(struct store *s, int64_t id, const struct call_retry *items, size_t n, struct errinfo *e)
+enum err store_retry(struct store *s, int64_t id, struct call_retry *items, size_t n, struct errinfo *e)
 {
 	(void)s, (void)e;
 	lock();
 	for (size_t i = 0; i < n; i++) {
 		struct row *r = find(&items[i].call);
 
-		if (!r || (items[i].same && (r->phase != 0 || r->gateway != id)))
+		items[i].done = r && !r->cancel && (!items[i].same || (r->phase == 0 && r->gateway == id));
+		if (!items[i].done)
 			continue;
 		r->where = SCHEDULED;
 		r->attempt += !items[i].same;
@@ -361,6 +365,27 @@ enum err store_expire_queued(struct store *s, int64_t id, const struct lane_key 
 {
 	(void)s, (void)id, (void)lanes, (void)n_lanes, (void)ttl_ms, (void)max, (void)e;
 	*expired = 0;
+	return OK;
+}
+
+enum err store_expire_due(struct store *s, int64_t id, uint64_t shards, int max, size_t *expired, size_t *seen,
+                          struct errinfo *e)
+{
+	(void)s, (void)id, (void)shards, (void)max, (void)e;
+	*expired = *seen = 0;
+	return OK;
+}
+
+enum err store_cancels_find(struct store *s, int64_t id, int max, struct call_ref **out, size_t *n, struct errinfo *e)
+{
+	(void)s, (void)max, (void)e;
+	*out = xcalloc(16, sizeof **out);
+	*n = 0;
+	lock();
+	for (int i = 0; i < base.n; i++)
+		if (base.rows[i].where == INFLIGHT && base.rows[i].gateway == id && base.rows[i].cancel)
+			(*out)[(*n)++] = (struct call_ref){ 1, base.rows[i].id, base.rows[i].attempt };
+	unlock();
 	return OK;
 }
 

@@ -1,0 +1,73 @@
+/* The ends that clients ask for. The row has it before anybody is told: the API marks it and
+ * wakes us, other gateways are notified, and all of them look once a second. */
+#include "loop.h"
+
+#include <stdlib.h>
+
+#include "callgate/clock.h"
+#include "callgate/log.h"
+
+#define CANCELS_MS  1000
+#define CANCELS_MAX 100000      /* more than one process follows */
+
+void flight_cancel(struct scheduler *s, struct flight *f, int64_t now)
+{
+	f->canceled = true;
+	if (f->ended)
+		return;
+	switch (f->stage) {
+	case STAGE_PREPARING:
+	case STAGE_READY:
+		if (f->driver && f->driver->provider->ops->prepare)
+			hang_up(f, now);
+		flight_end_reason(s, f, REASON_CANCELED, true);
+		return;
+	case STAGE_INTENDED:
+		flight_end_reason(s, f, REASON_CANCELED, true);
+		return;
+	case STAGE_FOLLOWED:
+		break;
+	}
+	hang_up(f, now);
+	/* The end comes as an event. Should it not, because the provider was away or had not heard
+	 * of the call yet, it is asked again; what is uncertain goes on being asked about. */
+	f->ask_at = now + HANG_UP_AGAIN_MS;
+	flight_set_timer(&s->flights, f);
+}
+
+bool flight_may_dial(struct scheduler *s, struct flight *f, int64_t now)
+{
+	if (now < f->expires_at || f->intent_lost)
+		return true;
+	if (f->stage == STAGE_READY && f->driver && f->driver->provider->ops->prepare)
+		hang_up(f, now);
+	flight_end_reason(s, f, REASON_QUEUE_EXPIRED, true);
+	return false;
+}
+
+void take_cancels(struct scheduler *s, int64_t now)
+{
+	struct call_ref *calls = NULL;
+	struct errinfo e;
+	size_t n = 0;
+
+	s->due.cancels = now + jitter(s, CANCELS_MS);
+	if (!db_went(s, store_cancels_find(s->store, s->lease.gateway_id, CANCELS_MAX, &calls, &n, &e), "cancels", &e))
+		return;
+	for (size_t i = 0; i < n; i++) {
+		struct flight *f = flight_find(&s->flights, &calls[i].call_id);
+
+		if (!f || f->attempt != calls[i].attempt || f->canceled)
+			continue;
+		LOG_INFO("call.cancel_requested", LOG_ID("call", &f->node.id), LOG_INT("attempt", f->attempt),
+		         LOG_STR("state", call_state_name(f->state)));
+		flight_cancel(s, f, now);
+	}
+	free(calls);
+}
+
+void scheduler_canceled(struct scheduler *s)
+{
+	if (!atomic_exchange(&s->canceled, true))
+		scheduler_wake(s);
+}
