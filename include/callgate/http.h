@@ -62,7 +62,7 @@ void http_reply(struct http_request *rq, struct http_reply *r);
 
 struct http_ops {
 	/* What is not well-formed HTTP never comes here: http refuses it itself, with the
-	 * same JSON as every other error and the codes `request_malformed`, `head_too_large`,
+	 * same body as every other error and the codes `request_malformed`, `head_too_large`,
 	 * `body_too_large` and `encoding_unsupported`.
 	 *
 	 * Before any body is read, on the I/O thread: may this request come in at all?
@@ -97,6 +97,13 @@ struct http_config {
 	                                 * long is shut, however slowly bytes drip in      */
 	int         answer_timeout_ms;
 };
+
+/* What http refuses by itself, for those who tell clients about errors; NULL: not that code. */
+struct http_refusal {
+	int         status;
+	const char *code, *text;
+};
+const struct http_refusal *http_refusal_find(const char *code);
 
 enum err http_start(const struct http_config *c, const struct http_ops *ops, void *arg,
                     struct http_server **out, struct errinfo *e) MUST_USE;

@@ -22,6 +22,8 @@ static int64_t on_head(void *arg, struct http_request *rq, struct http_reply *re
 
 	(void)arg;
 	router_find(rq->method, rq->path, &f);
+	if (f.route)
+		f.route = router_aside(f.route, rq);
 	rq->state = (void *)(f.route ? f.route : f.place);
 	if (f.route)
 		return f.route->body_limit;

@@ -1,14 +1,16 @@
 /* POST /v1/calls/outbound and GET /v1/calls/{id}, as far as no database is needed: what is
- * certain is refused here, the rest is queued and answered by intake.c and reader.c. */
+ * certain is refused here, the rest is queued and answered by intake.c, dry_run.c and
+ * reader.c. */
 #include "calls.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "callgate/clock.h"
 #include "callgate/mem.h"
-#include "errors.h"
+#include "callgate/text.h"
 #include "handlers.h"
 
 void create_item_free(struct create_item *item)
@@ -33,14 +35,49 @@ static bool is_json(const char *content_type)
 	return *content_type == '\0' || *content_type == ';';
 }
 
-static enum err read_body(const struct http_request *rq, struct wire_create_call *call,
-                          struct wire_problems *problems)
+static void read_body(const struct http_request *rq, struct wire_create_call *call, struct wire_problems *problems)
 {
-	if (is_json(http_header(rq, "Content-Type")))
-		return wire_create_call_read(rq->body, rq->body_len, wall_ms(), call, problems);
-	problems->count = 0;
-	wire_problem_add(problems, "", "the header Content-Type must be application/json");
-	return ERR_INVALID;
+	/* An error has left its words among the problems, which are counted at the end. */
+	if (is_json(http_header(rq, "Content-Type")) &&
+	    wire_create_call_read(rq->body, rq->body_len, wall_ms(), call, problems) == OK)
+		return;
+	if (problems->count == 0)
+		wire_problem_add(problems, "", "the header Content-Type must be application/json");
+}
+
+/* The key of the request, from the header or the body; where both have one they must agree. */
+static enum api_error read_idem_key(const struct http_request *rq, struct wire_create_call *call,
+                                    struct wire_problems *problems)
+{
+	const char *header = http_header(rq, "Idempotency-Key");
+	char key[WIRE_IDEM_KEY_SIZE];
+	bool differ;
+
+	if (!header)
+		return API_OK;
+	if (!wire_idem_header(header, key)) {
+		wire_problem_add(problems, "", "the header Idempotency-Key must be 1 to %d visible ASCII characters, in "
+		                 "double quotes or without", WIRE_IDEM_KEY_MAX);
+		return API_VALIDATION_FAILED;
+	}
+	differ = call->idem_key[0] && !str_eq(call->idem_key, key);
+	str_copy(call->idem_key, sizeof call->idem_key, key);
+	if (!differ)
+		return API_OK;
+	wire_problem_add(problems, "/idempotencyKey", "idempotencyKey differs from the header Idempotency-Key");
+	return problems->count == 1 ? API_KEY_CONFLICT : API_VALIDATION_FAILED;
+}
+
+/* Route and key: the same key may be used on another route for something else. */
+static void print_idem(struct create_item *item)
+{
+	char text[sizeof "POST /v1/calls/outbound\n" + WIRE_IDEM_KEY_SIZE];
+	int n = snprintf(text, sizeof text, "POST /v1/calls/outbound\n%s", item->call.idem_key);
+
+	sha256(text, (size_t)n, item->idem_key);
+	wire_body_print(item->rq->body, item->rq->body_len, item->idem_print);
+	item->admission.idem_key = item->idem_key;
+	item->admission.idem_print = item->idem_print;
 }
 
 static struct wire_problems *problems_copy(const struct wire_problems *from)
@@ -52,27 +89,50 @@ static struct wire_problems *problems_copy(const struct wire_problems *from)
 	return to;
 }
 
-/* A body that is no good goes to the database all the same: with a key that is no good
- * either, the answer is 401 and tells nothing about the body. */
-static struct create_item *create_item_new(struct http_request *rq, const struct caller *key)
+static void fill_admission(struct create_item *item, const struct caller *key)
 {
-	struct create_item *item = xcalloc(1, sizeof *item);
-	struct wire_problems problems;
-
-	item->rq = rq;
-	if (read_body(rq, &item->call, &problems))
-		item->problems = problems_copy(&problems);
 	item->admission = (struct admission){
-		.key_org    = key->org,
-		.body_ok    = !item->problems,
-		.project    = item->call.project,
-		.from       = item->call.from,
-		.to         = item->call.to,
-		.variables  = item->call.variables,
-		.prio       = 1,
-		.request_id = rq->request_id,
+		.key_org        = key->org,
+		.body_ok        = !item->problems,
+		.project        = item->call.project,
+		.from           = item->call.from,
+		.to             = item->call.to,
+		.variables      = item->call.variables,
+		.metadata       = item->call.metadata,
+		.ring_timeout_s = item->call.ring_timeout_s,
+		.max_duration_s = item->call.max_duration_s,
+		.prio           = item->call.prio,
+		.scheduled_ms   = item->call.scheduled_ms,
+		.expires_ms     = item->call.expires_ms,
+		.request_id     = item->rq->request_id,
 	};
 	memcpy(item->admission.key_hash, key->hash, sizeof key->hash);
+}
+
+/* Nothing is wrong but that its time has passed, maybe since it was sent for the first time. */
+static bool only_late(const struct create_item *item)
+{
+	return item->call.late > 0 && item->call.late == item->problems->count;
+}
+
+/* A body that is no good goes to the database all the same: with a key that is no good
+ * either, the answer is 401 and tells nothing about the body. */
+struct create_item *create_item_new(struct http_request *rq, const struct caller *key)
+{
+	struct create_item *item = xcalloc(1, sizeof *item);
+	struct wire_problems problems = { .count = 0 };
+
+	item->rq = rq;
+	read_body(rq, &item->call, &problems);
+	item->body_error = read_idem_key(rq, &item->call, &problems);
+	if (problems.count > 0) {
+		item->problems = problems_copy(&problems);
+		if (!item->body_error)
+			item->body_error = API_VALIDATION_FAILED;
+	}
+	fill_admission(item, key);
+	if (item->call.idem_key[0] && (!item->problems || only_late(item)))
+		print_idem(item);
 	return item;
 }
 

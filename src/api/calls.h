@@ -1,17 +1,22 @@
-/* A request for a call or about one, on its way through a queue to the database. */
+/* A request for a call or about one, on its way to the database. */
 #ifndef API_CALLS_H
 #define API_CALLS_H
 
 #include "callgate/http.h"
 #include "callgate/store_calls.h"
 #include "callgate/wire.h"
+#include "errors.h"
 
 struct create_item {
 	struct http_request    *rq;
 	struct admission        admission;      /* borrows from `call` and `rq`              */
 	struct wire_create_call call;
 	struct wire_problems   *problems;       /* owned; NULL when the body is good         */
+	enum api_error          body_error;     /* what to say when the body is not good     */
+	uint8_t                 idem_key[SHA256_SIZE], idem_print[SHA256_SIZE];
 };
+/* A request for a call, read as far as it is valid. */
+struct create_item *create_item_new(struct http_request *rq, const struct caller *key);
 void create_item_free(struct create_item *item);
 
 struct read_item {

@@ -8,6 +8,7 @@
 #include "callgate/buf.h"
 #include "callgate/jsonw.h"
 #include "callgate/mem.h"
+#include "callgate/problem.h"
 
 #define BODY_MAX 32768          /* all problems with all their words are much less of it */
 
@@ -54,6 +55,8 @@ static const struct api_error_info errors[] = {
 		{ 409, "idempotency_in_progress", "The first request with this Idempotency-Key is still running; try again shortly." },
 	[API_KEY_REUSED] =
 		{ 422, "idempotency_key_reused", "This Idempotency-Key was used for another request; use a new one." },
+	[API_KEY_CONFLICT] =
+		{ 422, "idempotency_key_conflict", "The header Idempotency-Key and idempotencyKey in the body differ; send one of them." },
 	[API_STALE] =
 		{ 412, "precondition_failed", "The call is not what If-Match says any more; read it again." },
 	[API_BODY_TOO_LARGE] =
@@ -136,7 +139,7 @@ enum api_error api_error_of_err(enum err err)
 	return API_INTERNAL;
 }
 
-static void write_details(struct buf *b, const struct wire_problems *ps)
+void error_write_details(struct buf *b, const struct wire_problems *ps)
 {
 	JSONW_LIT(b, ",\"details\":[");
 	for (size_t i = 0; i < ps->count; i++) {
@@ -151,42 +154,73 @@ static void write_details(struct buf *b, const struct wire_problems *ps)
 	buf_char(b, ']');
 }
 
-static void write_body(struct buf *b, const struct http_request *rq, const struct api_error_info *info,
-                       const struct wire_problems *problems, const struct id *call_id)
+/* What goes into a body, beside the error itself. */
+struct extras {
+	const struct wire_problems *problems;
+	const struct id            *call_id;
+	const char                 *request_id;
+};
+
+static void write_body(struct buf *b, const struct api_error_info *info, bool as_problem, const struct extras *x)
 {
 	char id[ID_TEXT_SIZE];
 
-	JSONW_LIT(b, "{\"success\":false,\"error\":");
+	buf_char(b, '{');
+	if (as_problem) {
+		problem_members(b, info->status, info->code);
+		JSONW_LIT(b, ",\"detail\":");
+		jsonw_str(b, info->text);
+		buf_char(b, ',');
+	}
+	JSONW_LIT(b, "\"success\":false,\"error\":");
 	jsonw_str(b, info->text);
 	JSONW_LIT(b, ",\"code\":");
 	jsonw_str(b, info->code);
-	if (problems)
-		write_details(b, problems);
-	if (call_id) {
-		id_format(call_id, id);
+	if (x->problems)
+		error_write_details(b, x->problems);
+	if (x->call_id) {
+		id_format(x->call_id, id);
 		JSONW_LIT(b, ",\"callId\":");
 		jsonw_str(b, id);
 	}
 	JSONW_LIT(b, ",\"requestId\":");
-	jsonw_str(b, rq->request_id);
+	jsonw_str(b, x->request_id);
 	buf_char(b, '}');
+}
+
+static void fill(struct http_reply *r, const struct http_request *rq, enum api_error error, const struct extras *x)
+{
+	const struct api_error_info *info = api_error_info(error);
+	bool as_problem = problem_wanted(http_header(rq, "Accept"));
+	struct buf b;
+
+	buf_init(&b, BODY_MAX);
+	write_body(&b, info, as_problem, x);
+	assert(!b.over);
+	r->status = info->status;
+	r->body = buf_take(&b, &r->body_len);
+	if (as_problem)
+		r->content_type = PROBLEM_CONTENT_TYPE;
+	http_reply_header(r, "Vary", "Accept");
+	if (info->status == 401)
+		http_reply_header(r, "WWW-Authenticate", "Bearer");
+	if (info->status == 503 || error == API_KEY_RUNNING)
+		http_reply_header(r, "Retry-After", "1");
 }
 
 void error_fill(struct http_reply *r, const struct http_request *rq, enum api_error error,
                 const struct wire_problems *problems, const struct id *call_id)
 {
-	const struct api_error_info *info = api_error_info(error);
-	struct buf b;
+	const struct extras x = { problems, call_id, rq->request_id };
 
-	buf_init(&b, BODY_MAX);
-	write_body(&b, rq, info, problems, call_id);
-	assert(!b.over);
-	r->status = info->status;
-	r->body = buf_take(&b, &r->body_len);
-	if (info->status == 401)
-		http_reply_header(r, "WWW-Authenticate", "Bearer");
-	if (info->status == 503 || error == API_KEY_RUNNING)
-		http_reply_header(r, "Retry-After", "1");
+	fill(r, rq, error, &x);
+}
+
+void error_fill_again(struct http_reply *r, const struct http_request *rq, enum api_error error, const char *request_id)
+{
+	const struct extras x = { .request_id = request_id };
+
+	fill(r, rq, error, &x);
 }
 
 void error_reply(struct http_request *rq, enum api_error error)

@@ -3,6 +3,7 @@
 #ifndef API_ERRORS_H
 #define API_ERRORS_H
 
+#include "callgate/buf.h"
 #include "callgate/err.h"
 #include "callgate/http.h"
 #include "callgate/id.h"
@@ -31,6 +32,7 @@ enum api_error {
 	API_EDIT_LIMIT,
 	API_KEY_RUNNING,
 	API_KEY_REUSED,
+	API_KEY_CONFLICT,
 	API_STALE,
 	API_BODY_TOO_LARGE,
 	API_NOTICE_FORGED,
@@ -55,9 +57,14 @@ enum api_error api_error_of_admit(enum admit_outcome outcome);  /* API_OK: accep
 enum api_error api_error_of_read(enum read_outcome outcome);    /* API_OK: found    */
 enum api_error api_error_of_err(enum err err);                  /* of a whole batch */
 
-/* Fills an answer. `problems` and `call_id` may be NULL. */
+/* Fills an answer, as problem details (RFC 9457) where Accept asks for them. `problems` and
+ * `call_id` may be NULL. */
 void error_fill(struct http_reply *r, const struct http_request *rq, enum api_error error,
                 const struct wire_problems *problems, const struct id *call_id);
+/* The same in the name of another request, which was answered so before. */
+void error_fill_again(struct http_reply *r, const struct http_request *rq, enum api_error error, const char *request_id);
+/* ,"details":[…] for the inside of an object */
+void error_write_details(struct buf *b, const struct wire_problems *problems);
 /* Fills one and answers with it. */
 void error_reply(struct http_request *rq, enum api_error error);
 

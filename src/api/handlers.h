@@ -11,6 +11,7 @@
 void calls_create(struct api *a, struct http_request *rq, const struct route_args *args);
 void calls_get(struct api *a, struct http_request *rq, const struct route_args *args);
 void notices_livekit(struct api *a, struct http_request *rq, const struct route_args *args);
+void problems_get(struct api *a, struct http_request *rq, const struct route_args *args);
 void health_live(struct api *a, struct http_request *rq, const struct route_args *args);
 void health_ready(struct api *a, struct http_request *rq, const struct route_args *args);
 

@@ -25,6 +25,8 @@ static void reply_accepted(struct create_item *item)
 	JSONW_LIT(&b, "\",\"status\":\"queued\"}");
 	r.body = buf_take(&b, &r.body_len);
 	http_reply_header(&r, "Location", "/v1/calls/%s", id);
+	if (item->admission.replayed)
+		http_reply_header(&r, "Idempotent-Replayed", "true");
 	http_reply(item->rq, &r);
 }
 
@@ -32,22 +34,43 @@ static void reply_accepted(struct create_item *item)
 static void reply_refused(struct create_item *item, enum api_error error)
 {
 	const struct id *call_id = error == API_OUTCOME_UNKNOWN ? &item->admission.call_id : NULL;
-	const struct wire_problems *problems = error == API_VALIDATION_FAILED ? item->problems : NULL;
+	const struct wire_problems *problems = error == item->body_error ? item->problems : NULL;
 	struct http_reply r = { .status = 0 };
 
 	error_fill(&r, item->rq, error, problems, call_id);
 	http_reply(item->rq, &r);
 }
 
+/* What was refused before is refused in the same words, the first request's id among them. */
+static void reply_refused_again(struct create_item *item, enum api_error error)
+{
+	struct http_reply r = { .status = 0 };
+
+	error_fill_again(&r, item->rq, error, item->admission.first_request_id);
+	http_reply_header(&r, "Idempotent-Replayed", "true");
+	http_reply(item->rq, &r);
+}
+
+static enum api_error error_of(const struct create_item *item, enum err batch)
+{
+	switch (item->admission.outcome) {
+	case ADMIT_PENDING:      return api_error_of_err(batch);
+	case ADMIT_BODY_INVALID: return item->body_error ? item->body_error : API_INTERNAL;
+	default:                 return api_error_of_admit(item->admission.outcome);
+	}
+}
+
 /* `batch` is the error of those that were not settled. */
 static void answer(struct create_item *item, enum err batch)
 {
 	const struct admission *a = &item->admission;
-	enum api_error error = a->outcome == ADMIT_PENDING ? api_error_of_err(batch) : api_error_of_admit(a->outcome);
+	enum api_error error = error_of(item, batch);
 
 	if (a->outcome == ADMIT_FAILED)
 		LOG_ERROR("call.admission_failed", LOG_STR("request_id", a->request_id));
-	if (error)
+	if (error && a->replayed)
+		reply_refused_again(item, error);
+	else if (error)
 		reply_refused(item, error);
 	else
 		reply_accepted(item);
@@ -67,7 +90,7 @@ static void tell_scheduler(const struct api_hooks *hooks, struct admission **ite
 	size_t count = 0, k;
 
 	for (size_t i = 0; i < n; i++) {
-		if (items[i]->outcome != ADMIT_ACCEPTED)
+		if (items[i]->outcome != ADMIT_ACCEPTED || !items[i]->queued)
 			continue;
 		for (k = count; k > 0 && !same_lane(told[k - 1], &items[i]->lane); k--)
 			;

@@ -11,6 +11,7 @@ static const struct route routes[] = {
 	{ "POST", "/v1/calls/outbound", KEY_BIT(KEY_DK), CREATE_BODY_MAX, WAY_INTAKE, calls_create },
 	{ "GET",  "/v1/calls/{id}",     ANY_KEY,         0,               WAY_READER, calls_get    },
 	{ "POST", "/v1/providers/livekit/webhook", 0, NOTICE_BODY_MAX, WAY_NOTICES, notices_livekit },
+	{ "GET",  "/problems/{id}",     0,               0,               WAY_DIRECT, problems_get },
 	{ "GET",  "/healthz",           0,               0,               WAY_DIRECT, health_live  },
 	{ "GET",  "/readyz",            0,               0,               WAY_DIRECT, health_ready },
 };
@@ -59,13 +60,27 @@ static bool takes(const struct route *r, const char *method)
 static void list_methods(struct route_found *f)
 {
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
-		if (!str_eq(routes[i].pattern, f->place->pattern))
+		if (routes[i].argument || !str_eq(routes[i].pattern, f->place->pattern))
 			continue;
 		allow_add(f, routes[i].method);
 		if (str_eq(routes[i].method, "GET"))
 			allow_add(f, "HEAD");
 	}
 	allow_add(f, "OPTIONS");
+}
+
+const struct route *router_aside(const struct route *r, const struct http_request *rq)
+{
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		const char *value;
+
+		if (!routes[i].argument || !str_eq(routes[i].pattern, r->pattern) || !str_eq(routes[i].method, r->method))
+			continue;
+		value = http_query(rq, routes[i].argument);
+		if (value && !str_eq(value, "false"))
+			return &routes[i];
+	}
+	return r;
 }
 
 void router_find(const char *method, const char *path, struct route_found *out)
@@ -77,6 +92,8 @@ void router_find(const char *method, const char *path, struct route_found *out)
 	for (size_t i = 0; i < ARRAY_LEN(routes) && !out->route; i++) {
 		const struct route *r = &routes[i];
 
+		if (r->argument)
+			continue;
 		if (!out->place && router_match(r->pattern, path, &args))
 			out->place = r;
 		if (out->place && str_eq(r->pattern, out->place->pattern) && takes(r, method))

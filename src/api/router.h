@@ -38,6 +38,9 @@ struct route {
 	 * the database; its errors by error_fill(). */
 	void         (*serve)(struct desk *d, struct http_request *rq, const struct route_args *args,
 	                      struct http_reply *out);
+	/* NULL, or an argument that leads here from the route with the same method and pattern,
+	 * whenever it is sent and is not "false". */
+	const char    *argument;
 };
 
 struct route_found {
@@ -49,6 +52,10 @@ struct route_found {
 /* The first pattern of the table that fits the path decides: literal paths stand before
  * patterns that would swallow them. HEAD is found where GET is. */
 void router_find(const char *method, const char *path, struct route_found *out);
+
+/* The route that the request's arguments choose: `r` itself, or one with the same method and
+ * pattern. */
+const struct route *router_aside(const struct route *r, const struct http_request *rq);
 
 /* Whether a path fits a pattern, and what stands in the place of {id}. */
 bool router_match(const char *pattern, const char *path, struct route_args *args);

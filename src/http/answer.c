@@ -10,6 +10,7 @@
 
 #include "callgate/buf.h"
 #include "callgate/mem.h"
+#include "callgate/problem.h"
 
 #define HEAD_MAX_BYTES 4096
 
@@ -99,7 +100,7 @@ void answer_write(int fd, const struct http_reply *r, const char *request_id, bo
 }
 
 /* The codes are promised to clients, as those of the routes are. */
-static const struct { int status; const char *code, *text; } refusals[] = {
+static const struct http_refusal refusals[] = {
 	[REFUSE_NOTHING] =
 		{ 500, "internal_error", "" },
 	[REFUSE_MALFORMED] =
@@ -113,14 +114,31 @@ static const struct { int status; const char *code, *text; } refusals[] = {
 };
 _Static_assert(ARRAY_LEN(refusals) == REFUSAL_COUNT, "a refusal lacks its row");
 
-/* Nothing in it needs escaping: the texts are above, and a request id is [A-Za-z0-9._-]. */
-void answer_refuse(struct http_reply *r, enum refusal why, const char *request_id)
+const struct http_refusal *http_refusal_find(const char *code)
 {
+	for (size_t i = REFUSE_NOTHING + 1; i < ARRAY_LEN(refusals); i++)
+		if (strcmp(refusals[i].code, code) == 0)
+			return &refusals[i];
+	return NULL;
+}
+
+/* Nothing in it needs escaping: the texts are above, and a request id is [A-Za-z0-9._-]. Where
+ * the head was not understood there is no Accept, and so no wish. */
+void answer_refuse(struct http_reply *r, enum refusal why, const struct http_request *rq)
+{
+	const struct http_refusal *info = &refusals[why];
 	struct buf b;
 
 	buf_init(&b, HEAD_MAX_BYTES);
-	buf_printf(&b, "{\"success\":false,\"error\":\"%s\",\"code\":\"%s\",\"requestId\":\"%s\"}",
-	           refusals[why].text, refusals[why].code, request_id);
-	r->status = refusals[why].status;
+	buf_char(&b, '{');
+	if (problem_wanted(http_header(rq, "Accept"))) {
+		r->content_type = PROBLEM_CONTENT_TYPE;
+		problem_members(&b, info->status, info->code);
+		buf_printf(&b, ",\"detail\":\"%s\",", info->text);
+	}
+	buf_printf(&b, "\"success\":false,\"error\":\"%s\",\"code\":\"%s\",\"requestId\":\"%s\"}", info->text, info->code,
+	           rq->request_id);
+	r->status = info->status;
 	r->body = buf_take(&b, &r->body_len);
+	http_reply_header(r, "Vary", "Accept");
 }

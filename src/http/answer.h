@@ -26,6 +26,6 @@ enum refusal {
 	REFUSE_ENCODING,
 	REFUSAL_COUNT
 };
-void answer_refuse(struct http_reply *r, enum refusal why, const char *request_id);
+void answer_refuse(struct http_reply *r, enum refusal why, const struct http_request *rq);
 
 #endif

@@ -87,7 +87,7 @@ static void answer_instead(struct io_thread *t, struct conn *c, enum refusal why
 {
 	struct exchange *x = c->exchange ? c->exchange : unknown(t, c->line_us);
 
-	answer_refuse(&x->reply, why, x->rq.request_id);
+	answer_refuse(&x->reply, why, &x->rq);
 	x->status = x->reply.status;
 	answer_write(c->fd, &x->reply, x->rq.request_id, str_eq(x->rq.method, "HEAD"));
 	shutdown(c->fd, t->splitting == c ? SHUT_RDWR : SHUT_WR);

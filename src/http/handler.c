@@ -229,7 +229,7 @@ static enum MHD_Result refuse(struct io_thread *t, struct exchange *x, int64_t l
 /* By ourselves and for good: where it is unclear where the next request begins. */
 static enum MHD_Result refuse_and_close(struct exchange *x, enum refusal why)
 {
-	answer_refuse(&x->reply, why, x->rq.request_id);
+	answer_refuse(&x->reply, why, &x->rq);
 	return write_and_close(x);
 }
 
@@ -263,7 +263,7 @@ static enum MHD_Result first(struct io_thread *t, struct exchange *x, const stru
 
 	x->report = true;
 	if (why == REFUSE_ENCODING) {
-		answer_refuse(&x->reply, why, x->rq.request_id);
+		answer_refuse(&x->reply, why, &x->rq);
 		return refuse(t, x, length);
 	}
 	if (why)

@@ -17,7 +17,7 @@
 static const struct { const char *name; size_t len; } singles[] = {
 #define SINGLE(name) { name, sizeof name - 1 }
 	SINGLE("Host"), SINGLE("Authorization"), SINGLE("Content-Type"), SINGLE("Content-Length"),
-	SINGLE("Transfer-Encoding"), SINGLE("Content-Encoding"),
+	SINGLE("Transfer-Encoding"), SINGLE("Content-Encoding"), SINGLE("Idempotency-Key"),
 #undef SINGLE
 };
 enum { HOST_BIT = 1 };

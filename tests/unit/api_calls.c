@@ -11,6 +11,7 @@ static enum err admit_all(struct admission **items, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
 		items[i]->outcome = items[i]->body_ok ? ADMIT_ACCEPTED : ADMIT_BODY_INVALID;
+		items[i]->queued = items[i]->body_ok;
 		items[i]->lane = (struct lane_key){ .org_id = 7, .project_id = 1, .trunk_id = 1, .prio = 1 };
 	}
 	return OK;

@@ -34,6 +34,7 @@ struct fake_request {
 	struct http_request rq;         /* first */
 	const char         *headers[8][2];
 	int                 header_count;
+	const char         *argument, *value;   /* of the query */
 	struct http_reply   reply;
 	bool                refused;    /* by ops.head */
 	int                 replies;
@@ -51,6 +52,7 @@ static struct {
 	int           noticed;
 	char          kept_event[PROVIDER_EVENT_ID_SIZE];
 	enum err      (*read)(struct call_read **items, size_t n);
+	enum err      (*dry_run)(const struct admission *rq, struct dry_run *out);
 	bool            held;           /* statements wait */
 	int             statements;
 	size_t          largest;
@@ -72,6 +74,20 @@ const char *http_header(const struct http_request *rq, const char *name)
 		if (str_case_eq(f->headers[i][0], name))
 			return f->headers[i][1];
 	return NULL;
+}
+
+const char *http_query(const struct http_request *rq, const char *name)
+{
+	const struct fake_request *f = (const struct fake_request *)rq;
+
+	return str_eq(f->argument, name) ? f->value : NULL;
+}
+
+const struct http_refusal *http_refusal_find(const char *code)
+{
+	static const struct http_refusal one = { 431, "head_too_large", "The head is too large." };
+
+	return str_eq(code, one.code) ? &one : NULL;
 }
 
 void http_reply_header(struct http_reply *r, const char *name, const char *fmt, ...)
@@ -117,6 +133,22 @@ enum err store_connect(struct store *s, struct errinfo *e)
 	(void)s;
 	(void)e;
 	return OK;
+}
+
+enum err store_dry_run(struct store *s, const struct admission *rq, const struct admit_rules *rules, struct dry_run *out,
+                       struct errinfo *e)
+{
+	(void)s;
+	(void)rules;
+	if (!world.dry_run)
+		abort();
+	err_set(e, OK, "password=secret at db.internal");
+	return world.dry_run(rq, out);
+}
+
+void dry_run_done(struct dry_run *d)
+{
+	free(TAKE(d->trunk));
 }
 
 void call_record_done(struct call_record *r)
@@ -237,6 +269,7 @@ FIXTURE int start_api_limited(int queue_limit)
 	world.kept = 0;
 	world.noticed = 0;
 	world.read = NULL;
+	world.dry_run = NULL;
 	world.held = false;
 	world.statements = world.lanes_told = 0;
 	world.largest = 0;
@@ -293,6 +326,13 @@ FIXTURE struct fake_request *create_request(const char *body)
 {
 	return with_header(with_key(request_new("POST", "/v1/calls/outbound", body), dk_key),
 	                   "Content-Type", "application/json");
+}
+
+FIXTURE struct fake_request *with_argument(struct fake_request *f, const char *name, const char *value)
+{
+	f->argument = name;
+	f->value = value;
+	return f;
 }
 
 /* As http does it: head, body, request. */

@@ -322,6 +322,46 @@ static void a_body_in_an_encoding_is_refused_and_the_connection_lives_on(void **
 	await(&f.dones, dones + 4);
 }
 
+static void who_asks_for_problem_details_gets_them_here_too(void **state)
+{
+	struct client c = connected();
+	struct answer a = exchange_bytes(&c, POST("/now") "Accept: application/problem+json\r\nContent-Encoding: gzip\r\n"
+	                                 "Content-Length: 1\r\n\r\nx", 400);
+
+	(void)state;
+	assert_true(answer_has(&a, "\r\nContent-Type: application/problem+json\r\n"));
+	assert_true(answer_has(&a, "\r\nVary: Accept\r\n"));
+	assert_non_null(strstr(a.body, "{\"type\":\"/problems/encoding_unsupported\",\"title\":\"Encoding unsupported\","
+	                               "\"status\":400,\"detail\":\"The body must be sent without a Content-Encoding.\","
+	                               "\"success\":false,\"error\":\"The body"));
+	answer_done(&a);
+	a = exchange_bytes(&c, GET("/now") "Accept: application/problem+json\r\nHost: h\r\n\r\n", 400);
+	assert_true(answer_has(&a, "\r\nContent-Type: application/problem+json\r\n"));
+	assert_non_null(strstr(a.body, "{\"type\":\"/problems/request_malformed\","));
+	answer_done(&a);
+	client_close(&c);
+}
+
+static void two_keys_for_repeating_are_two_readings(void **state)
+{
+	struct client c = connected();
+	struct answer a = exchange_bytes(&c, GET("/now") "Idempotency-Key: a\r\nIdempotency-Key: b\r\n\r\n", 400);
+
+	(void)state;
+	assert_non_null(strstr(a.body, "request_malformed"));
+	answer_done(&a);
+	client_close(&c);
+}
+
+static void every_refusal_can_be_looked_up(void **state)
+{
+	(void)state;
+	assert_int_equal(http_refusal_find("head_too_large")->status, 431);
+	assert_int_equal(http_refusal_find("encoding_unsupported")->status, 400);
+	assert_null(http_refusal_find("internal_error"));
+	assert_null(http_refusal_find("x"));
+}
+
 static void the_strictness_leaves_good_requests_alone(void **state)
 {
 	static const char *const texts[] = {
@@ -363,6 +403,9 @@ int main(void)
 		cmocka_unit_test(a_first_line_of_one_word_is_shut_out_and_reported),
 		cmocka_unit_test(clients_that_leave_without_a_request_are_not_reported),
 		cmocka_unit_test(a_body_in_an_encoding_is_refused_and_the_connection_lives_on),
+		cmocka_unit_test(who_asks_for_problem_details_gets_them_here_too),
+		cmocka_unit_test(two_keys_for_repeating_are_two_readings),
+		cmocka_unit_test(every_refusal_can_be_looked_up),
 		cmocka_unit_test(the_strictness_leaves_good_requests_alone),
 	};
 
