@@ -152,6 +152,28 @@ def test_killed_before_the_phone_rang_and_started_again(gateways, world, livekit
     livekit.invite(to)
 
 
+def test_killed_between_the_room_and_the_intent(gateways, world, livekit):
+    """The name of that room died with the gateway: it closes by itself, also with its agent in it. Once
+    the intent stands the name is known, and the room is deleted with the end (the cases above)."""
+    gateway = gateways(**SETTINGS)
+    tenant = world.tenant(trunk=trunk(), project={"wait_for_agent_s": 60})
+    livekit.set(agents={"*": {"never": True}}, room_speed=30)
+    to = destination()
+    call = tenant.at(gateway).call(to)
+    until("the agent is waited for", lambda: livekit.requests("ListParticipants"))
+    gateway.kill()
+    livekit.set(agents={"*": {"after": 0.01, "active": 0.01}})
+    gateway.start()
+    record = tenant.at(gateway).end(call, 60)
+    assert told(record) == ("completed", "callee_hangup") and record["attempts"] == 1
+    livekit.invite(to)
+    made = [one["name"] for one in livekit.get("made")]
+    assert len(set(made)) == 2, made
+    deleted = {one["fields"]["room"] for one in livekit.requests("DeleteRoom")}
+    assert made[0] not in deleted and made[1] in deleted
+    livekit.until_empty(30)
+
+
 def test_livekit_crashes_while_it_rings(caller, livekit):
     to = destination(102)
     call = caller.call(to)
