@@ -13,6 +13,8 @@ enum provision_kind {
 	PROVISION_ORGANIZATION = 0,
 	PROVISION_USER,
 	PROVISION_ACCOUNT,
+	PROVISION_TOP_UP,       /* applied last of all, whatever its place */
+	PROVISION_RATE,
 	PROVISION_TRUNK,
 	PROVISION_NUMBER,
 	PROVISION_POOL,
@@ -25,6 +27,9 @@ enum provision_field {
 	FIELD_PUBLIC_ID = 0,    /* of an organization: a UUID                    */
 	FIELD_ROLE,
 	FIELD_CREDITS_MC,       /* opening balance                               */
+	FIELD_DEFAULT,          /* of an account: its organization's default     */
+	FIELD_AMOUNT_MC,
+	FIELD_NOTE,
 	FIELD_DRIVER,
 	FIELD_PROVIDER_REF,
 	FIELD_CONFIG,           /* a JSON object                                 */
@@ -34,8 +39,10 @@ enum provision_field {
 	FIELD_TRUNK,            /* by name                                       */
 	FIELD_TITLE,            /* a project's name                              */
 	FIELD_AGENT,
-	FIELD_ACCOUNT,          /* by name                                       */
+	FIELD_ACCOUNT,          /* by name; null: the organization's default     */
 	FIELD_RATE_MC,
+	FIELD_INCREMENT_S,
+	FIELD_MINIMUM_S,
 	FIELD_HOLD_S,
 	FIELD_RING_TIMEOUT_S,
 	FIELD_MAX_DURATION_S,
@@ -64,9 +71,11 @@ struct provision_object {
 	char                  *pointer;         /* where it stands: "/organizations/0/trunks/1"  */
 	char                  *key;             /* name, e-mail address, number or id            */
 	size_t                 org;             /* index of its organization; its own if it is one */
+	size_t                 parent;          /* index of what it stands in; its own if it is an organization */
 	struct provision_value values[FIELD_COUNT];
 	struct provision_list  members;         /* e-mail addresses, of a pool or a project      */
 	struct provision_list  numbers;         /* E.164, of a pool                              */
+	struct provision_list  prefixes;        /* of an organization: those of its rates        */
 };
 
 struct provision {

@@ -12,7 +12,7 @@
 #include "callgate/version.h"
 
 static const struct command *const commands[] = {
-	&command_serve, &command_migrate, &command_apply, &command_key, &command_doctor, &command_health,
+	&command_serve, &command_migrate, &command_apply, &command_key, &command_credits, &command_doctor, &command_health,
 };
 
 /* ── for the commands ─────────────────────────────────────────────────────────────── */

@@ -18,7 +18,8 @@ struct command {
 	int       (*run)(const struct command *self, int argc, char **argv);   /* argv[0] is the name */
 };
 
-extern const struct command command_serve, command_migrate, command_apply, command_key, command_doctor, command_health;
+extern const struct command command_serve, command_migrate, command_apply, command_key, command_credits, command_doctor,
+                            command_health;
 
 /* Says what is wrong and how it goes; returns APP_USAGE. */
 __attribute__((format(printf, 2, 3)))

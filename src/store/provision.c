@@ -113,6 +113,8 @@ static enum err (*const appliers[])(struct applier *a, enum provision_change *ch
 	[PROVISION_ORGANIZATION] = prov_apply_organization,
 	[PROVISION_USER]         = prov_apply_user,
 	[PROVISION_ACCOUNT]      = prov_apply_account,
+	[PROVISION_TOP_UP]       = prov_apply_top_up,
+	[PROVISION_RATE]         = prov_apply_rate,
 	[PROVISION_TRUNK]        = prov_apply_trunk,
 	[PROVISION_NUMBER]       = prov_apply_number,
 	[PROVISION_POOL]         = prov_apply_pool,
@@ -120,23 +122,47 @@ static enum err (*const appliers[])(struct applier *a, enum provision_change *ch
 };
 _Static_assert(ARRAY_LEN(appliers) == PROVISION_KIND_COUNT, "a kind cannot be applied");
 
+static enum err apply_one(struct applier *a, size_t i)
+{
+	enum provision_change change = PROVISION_UNCHANGED;
+	enum err err;
+
+	a->at = &a->p->objects[i];
+	if (a->at->kind != PROVISION_ORGANIZATION && prov_org_of(a) == 0)
+		return OK;
+	err = appliers[a->at->kind](a, &change);
+	if (!err)
+		a->l->changed(a->l->arg, a->p, a->at, change);
+	return err;
+}
+
 /* After a mistake it goes on, to tell the others too; what stands below an organization
  * that could not be made has nothing to stand on and is passed over. */
-static enum err apply_all(struct applier *a)
+static enum err apply_those(struct applier *a, bool top_ups)
 {
 	for (size_t i = 0; i < a->p->n && !a->broken; i++) {
-		enum provision_change change = PROVISION_UNCHANGED;
-		enum err err;
+		enum err err = OK;
 
-		a->at = &a->p->objects[i];
-		if (a->at->kind != PROVISION_ORGANIZATION && prov_org_of(a) == 0)
-			continue;
-		err = appliers[a->at->kind](a, &change);
+		if ((a->p->objects[i].kind == PROVISION_TOP_UP) == top_ups)
+			err = apply_one(a, i);
 		if (err && err != ERR_INVALID)
 			return err;
-		if (!err)
-			a->l->changed(a->l->arg, a->p, a->at, change);
 	}
+	return OK;
+}
+
+/* Top-ups lock accounts, and while they are locked no call is accepted or ended: so they
+ * come last. */
+static enum err apply_all(struct applier *a)
+{
+	enum err err = apply_those(a, false);
+
+	if (!err && !a->broken)
+		err = prov_lock_accounts(a);
+	if (!err && !a->broken)
+		err = apply_those(a, true);
+	if (err)
+		return err;
 	return a->mistaken ? err_set(a->e, ERR_INVALID, "the document has mistakes; nothing was changed") : OK;
 }
 

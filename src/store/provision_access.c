@@ -121,55 +121,70 @@ static const struct pg_statement account_find = PG_STATEMENT("provision_account_
 	"select account_id::int8 from credit_accounts where org_id = $1 and name = $2");
 static const struct pg_statement project_find = PG_STATEMENT("provision_project_find", prov_find_types,
 	"select project_id::int8 from projects where org_id = $1 and public_id = $2");
-static const Oid project_make_types[] = { OID_INT8, OID_TEXT, OID_TEXT, OID_TEXT, OID_INT4 };
+static const struct pg_statement default_find = PG_STATEMENT("provision_default_find", prov_find_types,
+	"select default_account::int8 from organizations where org_id = $1 and $2 is not null");
+static const Oid project_make_types[] = { OID_INT8, OID_TEXT, OID_TEXT, OID_TEXT, OID_INT4, OID_BOOL };
 static const struct pg_statement project_make = PG_STATEMENT("provision_project_make", project_make_types,
-	"insert into projects (org_id, project_id, public_id, name, agent, account_id)"
-	" select $1, coalesce(max(project_id), 0) + 1, $2, coalesce($3, $2), $4, $5 from projects where org_id = $1"
+	"insert into projects (org_id, project_id, public_id, name, agent, account_id, own_account)"
+	" select $1, coalesce(max(project_id), 0) + 1, $2, coalesce($3, $2), $4, $5, $6 from projects where org_id = $1"
 	" returning project_id::int8");
 static const struct pg_statement project_patch = PG_STATEMENT("provision_project_patch", prov_patch_types,
 	"with want as (select (jsonb_populate_record(p, jsonb_object($3, $4))).* from projects p"
 	"  where p.org_id = $1 and p.public_id = $2),"
 	" changed as (update projects p set name = w.name, agent = w.agent, account_id = w.account_id,"
-	"  rate_mc = w.rate_mc, hold_s = w.hold_s, ring_timeout_s = w.ring_timeout_s, max_duration_s = w.max_duration_s,"
+	"  own_account = w.own_account, rate_mc = w.rate_mc, increment_s = w.increment_s, minimum_s = w.minimum_s,"
+	"  hold_s = w.hold_s, ring_timeout_s = w.ring_timeout_s, max_duration_s = w.max_duration_s,"
 	"  wait_for_agent_s = w.wait_for_agent_s,"
 	"  weight = w.weight, max_concurrent = w.max_concurrent, cps_milli = w.cps_milli, burst = w.burst"
 	"  from want w where p.org_id = $1 and p.project_id = w.project_id and row(p.*) is distinct from row(w.*)"
 	"  returning 1)"
 	" select count(*) from changed");
 static const struct column project_columns[] = {
-	{ FIELD_TITLE, "name" }, { FIELD_AGENT, "agent" }, { FIELD_RATE_MC, "rate_mc" }, { FIELD_HOLD_S, "hold_s" },
+	{ FIELD_TITLE, "name" }, { FIELD_AGENT, "agent" }, { FIELD_RATE_MC, "rate_mc" },
+	{ FIELD_INCREMENT_S, "increment_s" }, { FIELD_MINIMUM_S, "minimum_s" }, { FIELD_HOLD_S, "hold_s" },
 	{ FIELD_RING_TIMEOUT_S, "ring_timeout_s" }, { FIELD_MAX_DURATION_S, "max_duration_s" },
 	{ FIELD_WAIT_FOR_AGENT_S, "wait_for_agent_s" },
 	{ FIELD_WEIGHT, "weight" }, { FIELD_MAX_CONCURRENT, "max_concurrent" }, { FIELD_CPS_MILLI, "cps_milli" },
 	{ FIELD_BURST, "burst" },
 };
 
-static enum err check_account(struct applier *a, int64_t *account_id)
+/* The account that the document says the project draws on: one by name, or with null the
+ * organization's default; 0: it says nothing. */
+static enum err find_account(struct applier *a, int64_t *account_id)
 {
-	const char *name = prov_value_text(a, FIELD_ACCOUNT);
+	const struct provision_value *v = &a->at->values[FIELD_ACCOUNT];
 	enum err err;
 
 	*account_id = 0;
-	if (!name)
+	if (!v->given)
 		return OK;
-	err = prov_find(a, &account_find, name, account_id);
-	if (!err && *account_id == 0)
-		return prov_mistake(a, "account", "the organization has no account '%s'", name);
-	return err;
+	err = prov_find(a, v->text ? &account_find : &default_find, v->text ? v->text : "", account_id);
+	if (err || *account_id)
+		return err;
+	if (!v->text)
+		return prov_mistake(a, "account", "the organization has no account yet");
+	return prov_mistake(a, "account", "the organization has no account '%s'", v->text);
 }
 
 static enum err make_project(struct applier *a, int64_t account_id, int64_t *project_id)
 {
 	struct pg_args args = PG_ARGS;
+	enum err err;
 
 	if (!prov_value_text(a, FIELD_AGENT))
 		return prov_mistake(a, "", "a new project needs an 'agent'");
+	if (account_id == 0) {
+		err = prov_find(a, &default_find, "", &account_id);
+		if (err)
+			return err;
+	}
 	if (account_id == 0)
-		return prov_mistake(a, "", "a new project needs an 'account'");
+		return prov_mistake(a, "", "a new project needs an 'account': the organization has none to draw on");
 	prov_args_begin(a, &args);
 	pg_arg_text(&args, prov_value_text(a, FIELD_TITLE));
 	pg_arg_text(&args, prov_value_text(a, FIELD_AGENT));
 	pg_arg_int4(&args, (int32_t)account_id);
+	pg_arg_bool(&args, prov_value_text(a, FIELD_ACCOUNT) != NULL);
 	return prov_ask(a, &project_make, &args, project_id);
 }
 
@@ -181,8 +196,10 @@ static enum err patch_project(struct applier *a, int64_t account_id, int64_t *ch
 
 	prov_patch_fill(a, &patch, project_columns, ARRAY_LEN(project_columns));
 	snprintf(text, sizeof text, "%" PRId64, account_id);
-	if (account_id)
+	if (account_id) {
 		prov_patch_add(&patch, "account_id", text);
+		prov_patch_add(&patch, "own_account", prov_value_text(a, FIELD_ACCOUNT) ? "true" : "false");
+	}
 	prov_args_begin(a, &args);
 	prov_patch_args(&args, &patch);
 	return prov_ask(a, &project_patch, &args, changed);
@@ -194,7 +211,7 @@ enum err prov_apply_project(struct applier *a, enum provision_change *change)
 	enum err err, list_err;
 	bool made;
 
-	err = check_account(a, &account_id);
+	err = find_account(a, &account_id);
 	if (a->broken)
 		return err;
 	list_err = check_list(a, &a->at->members, "members", &members_missing, "user");

@@ -1,5 +1,4 @@
-/* Provisioning of what a tenant has: organizations and their users, accounts, trunks and
- * numbers. */
+/* Provisioning of what a tenant has: organizations and their users, trunks and numbers. */
 #include "provision_inside.h"
 
 #include <inttypes.h>
@@ -80,6 +79,8 @@ enum err prov_apply_organization(struct applier *a, enum provision_change *chang
 	prov_args_begin(a, &args);
 	prov_patch_args(&args, &patch);
 	err = prov_ask(a, &org_patch, &args, &changed);
+	if (!err)
+		err = prov_drop_rates(a, &changed);
 	*change = prov_change_of(made, changed);
 	return err;
 }
@@ -119,31 +120,7 @@ enum err prov_apply_user(struct applier *a, enum provision_change *change)
 	return err;
 }
 
-/* ── accounts, trunks, numbers ────────────────────────────────────────────────────── */
-
-/* The opening balance comes with its ledger entry, in one statement: the balance is the
- * sum of the ledger at any moment. */
-static const Oid account_types[] = { OID_INT8, OID_TEXT, OID_TEXT };
-static const struct pg_statement account_make = PG_STATEMENT("provision_account_make", account_types,
-	"with made as (insert into credit_accounts (org_id, account_id, name, balance_mc)"
-	"  select $1, coalesce(max(account_id), 0) + 1, $2, coalesce($3::bigint, 0) from credit_accounts where org_id = $1"
-	"  on conflict (org_id, name) do nothing returning account_id, balance_mc),"
-	" booked as (insert into credit_ledger (org_id, account_id, kind, amount_mc, note)"
-	"  select $1, account_id, 1, balance_mc, 'opening balance' from made where balance_mc <> 0)"
-	" select count(*) from made");
-
-enum err prov_apply_account(struct applier *a, enum provision_change *change)
-{
-	struct pg_args args = PG_ARGS;
-	int64_t made = 0;
-	enum err err;
-
-	prov_args_begin(a, &args);
-	pg_arg_text(&args, prov_value_text(a, FIELD_CREDITS_MC));
-	err = prov_ask(a, &account_make, &args, &made);
-	*change = prov_change_of(made, 0);
-	return err;
-}
+/* ── trunks, numbers ──────────────────────────────────────────────────────────────── */
 
 static const struct pg_statement trunk_find = PG_STATEMENT("provision_trunk_find", prov_find_types,
 	"select trunk_id::int8 from trunks where org_id = $1 and name = $2");

@@ -41,8 +41,8 @@ struct column {
 	const char          *name;
 };
 struct patch {
-	const char *names[FIELD_COUNT];
-	const char *values[FIELD_COUNT];
+	const char *names[FIELD_COUNT + 1];
+	const char *values[FIELD_COUNT + 1];
 	size_t      n;
 };
 void prov_patch_add(struct patch *p, const char *name, const char *value);
@@ -53,9 +53,16 @@ extern const Oid prov_find_types[2];
 
 enum provision_change prov_change_of(int64_t made, int64_t changed);
 
+/* Rates that an organization's list does not hold any more; their number is added. */
+enum err prov_drop_rates(struct applier *a, int64_t *changed) MUST_USE;
+/* Locks the accounts that top-ups will change, in the order in which calls lock them. */
+enum err prov_lock_accounts(struct applier *a) MUST_USE;
+
 enum err prov_apply_organization(struct applier *a, enum provision_change *change) MUST_USE;
 enum err prov_apply_user(struct applier *a, enum provision_change *change) MUST_USE;
 enum err prov_apply_account(struct applier *a, enum provision_change *change) MUST_USE;
+enum err prov_apply_top_up(struct applier *a, enum provision_change *change) MUST_USE;
+enum err prov_apply_rate(struct applier *a, enum provision_change *change) MUST_USE;
 enum err prov_apply_trunk(struct applier *a, enum provision_change *change) MUST_USE;
 enum err prov_apply_number(struct applier *a, enum provision_change *change) MUST_USE;
 enum err prov_apply_pool(struct applier *a, enum provision_change *change) MUST_USE;

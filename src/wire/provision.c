@@ -16,17 +16,17 @@
 #include "callgate/id.h"
 #include "callgate/mem.h"
 #include "callgate/money.h"
+#include "callgate/store_money.h"
 #include "callgate/text.h"
 
 #define POINTER_MAX_BYTES 1024
-#define CREDITS_MAX_MC INT64_C(100000000000000000)      /* a million million */
 #define RATE_MAX_MC INT64_C(1000000000)
 #define CPS_MAX 100000
 
 enum shape {
 	TEXT,           /* `max` bytes at most */
 	SYMBOL,         /* letters, digits and "._-" */
-	EMAIL, NUMBER, UUID, CHOICE, INTEGER, BOOLEAN, OBJECT,
+	EMAIL, NUMBER, PREFIX, UUID, CHOICE, INTEGER, BOOLEAN, OBJECT,
 	RATE,           /* a number with three decimals, stored in thousandths */
 	MONEY,          /* a decimal as a string, stored in milli-cents */
 	EMAILS, NUMBERS,
@@ -54,6 +54,7 @@ static const struct member of_organization[] = {
 	/* in the order in which one may refer to another */
 	{ "users",          CHILDREN, PROVISION_USER },
 	{ "accounts",       CHILDREN, PROVISION_ACCOUNT },
+	{ "rates",          CHILDREN, PROVISION_RATE },
 	{ "trunks",         CHILDREN, PROVISION_TRUNK },
 	{ "numbers",        CHILDREN, PROVISION_NUMBER },
 	{ "pools",          CHILDREN, PROVISION_POOL },
@@ -68,6 +69,21 @@ static const struct member of_user[] = {
 static const struct member of_account[] = {
 	{ "name",           TEXT,     KEY, .max = 200 },
 	{ "credits",        MONEY,    FIELD_CREDITS_MC, .max = CREDITS_MAX_MC },
+	{ "default",        BOOLEAN,  FIELD_DEFAULT },
+	{ "topUps",         CHILDREN, PROVISION_TOP_UP },
+	{ NULL },
+};
+static const struct member of_top_up[] = {
+	{ "reference",      TEXT,     KEY, .max = REFERENCE_MAX },
+	{ "amount",         MONEY,    FIELD_AMOUNT_MC, .min = 1, .max = CREDITS_MAX_MC },
+	{ "note",           TEXT,     FIELD_NOTE, .max = NOTE_MAX },
+	{ NULL },
+};
+static const struct member of_rate[] = {
+	{ "prefix",           PREFIX,  KEY },
+	{ "ratePerMinute",    MONEY,   FIELD_RATE_MC, .max = RATE_MAX_MC },
+	{ "incrementSeconds", INTEGER, FIELD_INCREMENT_S, .min = 1, .max = 3600 },
+	{ "minimumSeconds",   INTEGER, FIELD_MINIMUM_S, .min = 1, .max = 3600 },
 	{ NULL },
 };
 static const struct member of_trunk[] = {
@@ -98,9 +114,11 @@ static const struct member of_project[] = {
 	{ "id",                  SYMBOL,  KEY, .max = 64 },
 	{ "name",                TEXT,    FIELD_TITLE, .max = 200 },
 	{ "agent",               TEXT,    FIELD_AGENT, .max = 200 },
-	{ "account",             TEXT,    FIELD_ACCOUNT, .max = 200 },
+	{ "account",             TEXT,    FIELD_ACCOUNT, true, .max = 200 },
 	{ "members",             EMAILS },
 	{ "ratePerMinute",       MONEY,   FIELD_RATE_MC, .max = RATE_MAX_MC },
+	{ "incrementSeconds",    INTEGER, FIELD_INCREMENT_S, .min = 1, .max = 3600 },
+	{ "minimumSeconds",      INTEGER, FIELD_MINIMUM_S, .min = 1, .max = 3600 },
 	{ "holdSeconds",         INTEGER, FIELD_HOLD_S, true, 0, 86400 },
 	{ "ringTimeoutSeconds",  INTEGER, FIELD_RING_TIMEOUT_S, .min = 5, .max = 80 },
 	{ "maxDurationSeconds",  INTEGER, FIELD_MAX_DURATION_S, .min = 1, .max = 86400 },
@@ -116,6 +134,8 @@ static const struct { const char *name; const struct member *members; } kinds[] 
 	[PROVISION_ORGANIZATION] = { "organization", of_organization },
 	[PROVISION_USER]         = { "user",         of_user },
 	[PROVISION_ACCOUNT]      = { "account",      of_account },
+	[PROVISION_TOP_UP]       = { "top-up",       of_top_up },
+	[PROVISION_RATE]         = { "rate",         of_rate },
 	[PROVISION_TRUNK]        = { "trunk",        of_trunk },
 	[PROVISION_NUMBER]       = { "number",       of_number },
 	[PROVISION_POOL]         = { "pool",         of_pool },
@@ -212,6 +232,15 @@ static const char *text_wrong(const char *s, size_t max)
 	return has_control(s) ? "must not have control characters" : NULL;
 }
 
+static const char *prefix_wrong(const char *s)
+{
+	size_t digits = s[0] == '+' ? strspn(s + 1, "0123456789") : 0;
+
+	if (s[0] != '+' || s[1 + digits] != '\0' || digits > 15)
+		return "must be '+' and the first digits of the numbers it is for, at most 15; '+' alone is for all";
+	return s[1] == '0' ? "no country's numbers begin with 0" : NULL;
+}
+
 static const char *email_wrong(const char *s)
 {
 	const char *at = strchr(s, '@');
@@ -264,6 +293,9 @@ static char *read_text(struct parser *p, const struct member *m, const json_t *j
 	case NUMBER:
 	case NUMBERS:
 		wrong = e164_check(s, &e) == OK ? NULL : e.text;
+		break;
+	case PREFIX:
+		wrong = prefix_wrong(s);
 		break;
 	case UUID:
 		wrong = id_parse(s, &id) ? NULL : "must be a UUID";
@@ -327,10 +359,11 @@ static char *read_money(struct parser *p, const struct member *m, const json_t *
 	char max[MONEY_TEXT_SIZE];
 	int64_t mc;
 
-	if (s && money_parse(s, m->max, &mc))
+	if (s && money_parse(s, m->max, &mc) && mc >= m->min)
 		return integer_text(mc);
 	money_format(m->max, max);
-	tell(p, at, "must be an amount as a string, like \"12.50\", with at most five decimals, up to %s", max);
+	tell(p, at, "must be an amount as a string, like \"12.50\", with at most five decimals, %sup to %s",
+	     m->min ? "above zero and " : "", max);
 	return NULL;
 }
 
@@ -363,7 +396,8 @@ static char *read_value(struct parser *p, const struct member *m, const json_t *
 		return read_boolean(p, j, at);
 	case OBJECT:
 		return read_object_text(p, j, at);
-	case TEXT: case SYMBOL: case EMAIL: case NUMBER: case UUID: case CHOICE: case EMAILS: case NUMBERS: case CHILDREN:
+	case TEXT: case SYMBOL: case EMAIL: case NUMBER: case PREFIX: case UUID: case CHOICE: case EMAILS: case NUMBERS:
+	case CHILDREN:
 		break;
 	}
 	return read_text(p, m, j, at);
@@ -407,10 +441,10 @@ static void read_list(struct parser *p, const struct member *m, const json_t *j,
 }
 
 static size_t read_object(struct parser *p, const json_t *j, enum provision_kind kind, const struct place *at,
-                          size_t org);
+                          size_t parent);
 
 static void read_children(struct parser *p, const json_t *j, enum provision_kind kind, const struct place *at,
-                          size_t org)
+                          size_t parent)
 {
 	json_t *seen;
 
@@ -421,13 +455,28 @@ static void read_children(struct parser *p, const json_t *j, enum provision_kind
 	seen = json_object();
 	for (size_t i = 0; i < json_array_size(j); i++) {
 		struct place here = item(at, i);
-		size_t child = read_object(p, json_array_get(j, i), kind, &here, org);
+		size_t child = read_object(p, json_array_get(j, i), kind, &here, parent);
 		const char *key = child == SIZE_MAX ? NULL : p->out->objects[child].key;
 
 		if (key)
 			first_time(p, seen, key, &here);
 	}
 	json_decref(seen);
+}
+
+/* Of rates it counts which there are: the list is made exactly so. */
+static void list_prefixes(struct parser *p, size_t org)
+{
+	struct provision_object *o = &p->out->objects[org];
+
+	o->prefixes.given = true;
+	o->prefixes.items = xcalloc(p->out->n, sizeof *o->prefixes.items);
+	for (size_t i = org + 1; i < p->out->n; i++) {
+		const struct provision_object *rate = &p->out->objects[i];
+
+		if (rate->kind == PROVISION_RATE && rate->key)
+			o->prefixes.items[o->prefixes.n++] = xstrdup(rate->key);
+	}
 }
 
 static void read_member(struct parser *p, size_t object, const struct member *m, const json_t *j,
@@ -437,6 +486,8 @@ static void read_member(struct parser *p, size_t object, const struct member *m,
 
 	if (m->shape == CHILDREN) {
 		read_children(p, j, (enum provision_kind)m->field, at, object);
+		if (m->field == PROVISION_RATE)
+			list_prefixes(p, object);
 	} else if (m->shape == EMAILS) {
 		read_list(p, m, j, at, &o->members);
 	} else if (m->shape == NUMBERS) {
@@ -477,7 +528,7 @@ static void tell_unknown(struct parser *p, const struct member *members, const j
 	}
 }
 
-static size_t append(struct parser *p, enum provision_kind kind, const struct place *at, size_t org)
+static size_t append(struct parser *p, enum provision_kind kind, const struct place *at, size_t parent)
 {
 	struct provision *out = p->out;
 	size_t i = out->n++;
@@ -487,14 +538,15 @@ static size_t append(struct parser *p, enum provision_kind kind, const struct pl
 		out->objects = xrealloc(out->objects, p->room, sizeof *out->objects);
 	}
 	out->objects[i] = (struct provision_object){ .kind = kind, .pointer = xstrdup(at->pointer) };
-	out->objects[i].org = kind == PROVISION_ORGANIZATION ? i : org;
+	out->objects[i].parent = kind == PROVISION_ORGANIZATION ? i : parent;
+	out->objects[i].org = kind == PROVISION_ORGANIZATION ? i : out->objects[parent].org;
 	return i;
 }
 
 /* Returns the object's index; SIZE_MAX when it is none. Members are taken in the table's
  * order, not the document's, so that what is referred to comes first. */
 static size_t read_object(struct parser *p, const json_t *j, enum provision_kind kind, const struct place *at,
-                          size_t org)
+                          size_t parent)
 {
 	const struct member *members = kinds[kind].members;
 	size_t self;
@@ -503,7 +555,7 @@ static size_t read_object(struct parser *p, const json_t *j, enum provision_kind
 		tell(p, at, "must be an object");
 		return SIZE_MAX;
 	}
-	self = append(p, kind, at, org);
+	self = append(p, kind, at, parent);
 	tell_unknown(p, members, j, at);
 	for (const struct member *m = members; m->name; m++) {
 		const json_t *value = json_object_get(j, m->name);
@@ -579,6 +631,7 @@ void provision_done(struct provision *p)
 			free(o->values[f].text);
 		list_done(&o->members);
 		list_done(&o->numbers);
+		list_done(&o->prefixes);
 	}
 	free(p->objects);
 	*p = (struct provision){ 0 };

@@ -345,6 +345,187 @@ static void a_lost_connection_leaves_nothing_behind(void **state)
 	check_books();
 }
 
+/* ── money ──────────────────────────────────────────────────────────────────────── */
+
+/* A tenant of two accounts; its objects 0 organization, 1 and 2 accounts. */
+static void purse(const char *name)
+{
+	doc.n = 0;
+	add(PROVISION_ORGANIZATION, name);
+	add(PROVISION_ACCOUNT, "main");
+	add(PROVISION_ACCOUNT, "spare");
+}
+
+static struct provision_object *top_up(size_t account, const char *reference, const char *amount_mc)
+{
+	struct provision_object *o = add(PROVISION_TOP_UP, reference);
+
+	o->parent = account;
+	set(o, FIELD_AMOUNT_MC, amount_mc);
+	return o;
+}
+
+static void a_top_up_is_booked_once_by_its_reference(void **state)
+{
+	(void)state;
+	purse("paid");
+	set(top_up(1, "invoice-1", "500"), FIELD_NOTE, "March");
+	top_up(2, "invoice-2", "70");
+	apply_well();
+	assert_counts(5, 0, 0);
+	apply_well();
+	assert_counts(0, 0, 5);
+	assert_int_equal(500, sql("select balance_mc from credit_accounts where " OF("paid") " and name = 'main'"));
+	assert_int_equal(70, sql("select balance_mc from credit_accounts where " OF("paid") " and name = 'spare'"));
+	assert_int_equal(1, sql("select count(*) from credit_ledger where " OF("paid") " and reference = 'invoice-1'"
+	                        " and note = 'March' and kind = 1 and amount_mc = 500"));
+	check_books();
+}
+
+static void a_reference_stands_for_one_payment_of_the_organization(void **state)
+{
+	(void)state;
+	purse("strict");
+	top_up(1, "invoice-1", "500");
+	apply_well();
+	purse("other");
+	top_up(1, "invoice-1", "9");            /* another organization's is another */
+	apply_well();
+	purse("strict");
+	top_up(1, "invoice-1", "501");
+	assert_int_equal(apply_to(db, false), ERR_INVALID);
+	assert_told("/3/reference: 'invoice-1' was booked before, with another amount or to another account\n");
+	purse("strict");
+	top_up(2, "invoice-1", "500");
+	assert_int_equal(apply_to(db, false), ERR_INVALID);
+	assert_int_equal(500, sql("select sum(balance_mc) from credit_accounts where " OF("strict")));
+	check_books();
+}
+
+static void a_top_up_of_a_dry_run_is_not_booked(void **state)
+{
+	(void)state;
+	purse("dry");
+	apply_well();
+	top_up(1, "invoice-1", "500");
+	assert_int_equal(apply_to(db, true), OK);
+	assert_counts(1, 0, 3);
+	assert_int_equal(0, sql("select sum(balance_mc) from credit_accounts where " OF("dry")));
+	assert_int_equal(0, sql("select count(*) from credit_ledger where " OF("dry")));
+}
+
+static struct provision_object *rate(const char *prefix, const char *rate_mc)
+{
+	struct provision_object *o = add(PROVISION_RATE, prefix);
+
+	if (rate_mc)
+		set(o, FIELD_RATE_MC, rate_mc);
+	return o;
+}
+
+/* Objects 0 organization, 1 and 2 rates. */
+static void price_list(const char *name)
+{
+	static char *prefixes[] = { (char *)(uintptr_t)"+49", (char *)(uintptr_t)"+" };
+
+	doc.n = 0;
+	add(PROVISION_ORGANIZATION, name)->prefixes = list(prefixes, 2);
+	set(rate("+49", "2000"), FIELD_INCREMENT_S, "6");
+	rate("+", "9000");
+}
+
+static void rates_are_made_exactly_as_the_list_has_them(void **state)
+{
+	(void)state;
+	price_list("prices");
+	apply_well();
+	assert_counts(3, 0, 0);
+	apply_well();
+	assert_counts(0, 0, 3);
+	assert_int_equal(1, sql("select count(*) from rates where " OF("prices") " and prefix = '+49' and rate_mc = 2000"
+	                        " and increment_s = 6 and minimum_s = 1"));
+	doc.n = 2;                              /* "+" is not in the document, but still in the list */
+	rate("+", NULL);
+	set(&objects[1], FIELD_MINIMUM_S, "30");
+	apply_well();
+	assert_counts(0, 1, 2);
+	assert_int_equal(2, sql("select count(*) from rates where " OF("prices")));
+	doc.n = 2;
+	objects[0].prefixes.n = 1;
+	apply_well();
+	assert_counts(0, 1, 1);                 /* the organization: it has lost one */
+	assert_int_equal(1, sql("select count(*) from rates where " OF("prices") " and minimum_s = 30 and increment_s = 6"));
+	doc.n = 1;
+	objects[0].prefixes.given = false;
+	apply_well();
+	assert_counts(0, 0, 1);
+	assert_int_equal(1, sql("select count(*) from rates where " OF("prices")));
+}
+
+static void a_rate_without_a_price_is_a_mistake(void **state)
+{
+	(void)state;
+	price_list("free");
+	objects[2].values[FIELD_RATE_MC].given = false;
+	objects[2].values[FIELD_RATE_MC].text = NULL;
+	assert_int_equal(apply_to(db, false), ERR_INVALID);
+	assert_told("/2: a new rate needs a 'ratePerMinute'\n");
+}
+
+#define ACCOUNT_OF(org, project) "select count(*) from projects p join credit_accounts a using (org_id, account_id) where p." \
+	OF(org) " and p.public_id = '" project "' and a.name = "
+
+/* Without an account of its own a project draws on the organization's default, wherever that is. */
+static void a_project_without_an_account_follows_the_organizations(void **state)
+{
+	(void)state;
+	purse("shared");
+	set(add(PROVISION_PROJECT, "follows"), FIELD_AGENT, "agent");
+	set(add(PROVISION_PROJECT, "owns"), FIELD_AGENT, "agent");
+	set(&objects[4], FIELD_ACCOUNT, "main");
+	apply_well();
+	apply_well();
+	assert_counts(0, 0, 5);
+	assert_int_equal(1, sql(ACCOUNT_OF("shared", "follows") "'main'"));
+	set(&objects[2], FIELD_DEFAULT, "true");
+	apply_well();
+	assert_counts(0, 1, 4);
+	assert_int_equal(1, sql(ACCOUNT_OF("shared", "follows") "'spare'"));
+	assert_int_equal(1, sql(ACCOUNT_OF("shared", "owns") "'main'"));
+	set(&objects[4], FIELD_ACCOUNT, NULL);
+	apply_well();
+	assert_counts(0, 1, 4);
+	assert_int_equal(1, sql(ACCOUNT_OF("shared", "owns") "'spare'"));
+	set(&objects[3], FIELD_ACCOUNT, "spare");       /* the same one, but now its own */
+	apply_well();
+	assert_counts(0, 1, 4);
+	set(&objects[1], FIELD_DEFAULT, "true");
+	objects[2].values[FIELD_DEFAULT].given = false;
+	objects[2].values[FIELD_DEFAULT].text = NULL;
+	apply_well();
+	assert_int_equal(1, sql(ACCOUNT_OF("shared", "follows") "'spare'"));
+	assert_int_equal(1, sql(ACCOUNT_OF("shared", "owns") "'main'"));
+}
+
+static void there_is_one_default_account(void **state)
+{
+	(void)state;
+	purse("one");
+	set(&objects[1], FIELD_DEFAULT, "true");
+	set(&objects[2], FIELD_DEFAULT, "true");
+	assert_int_equal(apply_to(db, false), ERR_INVALID);
+	assert_told("/2/default: another account is said to be the default\n");
+	purse("one");
+	set(&objects[1], FIELD_DEFAULT, "false");
+	assert_int_equal(apply_to(db, false), ERR_INVALID);
+	assert_told("/1/default: it is the organization's default, and there has to be one");
+	doc.n = 0;
+	add(PROVISION_ORGANIZATION, "one");
+	set(add(PROVISION_PROJECT, "p"), FIELD_AGENT, "agent");
+	assert_int_equal(apply_to(db, false), ERR_INVALID);
+	assert_told("/1: a new project needs an 'account': the organization has none to draw on\n");
+}
+
 /* ── doctor ─────────────────────────────────────────────────────────────────────── */
 
 static void on_found(void *arg, enum finding_level level, const char *check, const char *text)
@@ -373,7 +554,8 @@ static void the_doctor_names_what_is_wrong(void **state)
 	(void)state;
 	sql("delete from pool_numbers; delete from pool_members; delete from project_members; delete from number_pools;"
 	    "delete from phone_numbers; delete from projects; delete from api_keys; delete from trunks;"
-	    "delete from credit_ledger; delete from credit_accounts; delete from memberships; delete from organizations");
+	    "delete from credit_ledger; delete from credit_accounts; delete from rates; delete from memberships;"
+	    "delete from organizations");
 	tenant("sick");
 	set(&objects[4], FIELD_DRIVER, "carrier-pigeon");
 	apply_well();
@@ -411,6 +593,13 @@ int main(void)
 		cmocka_unit_test(an_organizations_id_is_chosen_once),
 		cmocka_unit_test(a_constraint_that_speaks_is_a_mistake_with_its_place),
 		cmocka_unit_test(a_lost_connection_leaves_nothing_behind),
+		cmocka_unit_test(a_top_up_is_booked_once_by_its_reference),
+		cmocka_unit_test(a_reference_stands_for_one_payment_of_the_organization),
+		cmocka_unit_test(a_top_up_of_a_dry_run_is_not_booked),
+		cmocka_unit_test(rates_are_made_exactly_as_the_list_has_them),
+		cmocka_unit_test(a_rate_without_a_price_is_a_mistake),
+		cmocka_unit_test(a_project_without_an_account_follows_the_organizations),
+		cmocka_unit_test(there_is_one_default_account),
 		cmocka_unit_test(the_doctor_names_what_is_wrong),
 	};
 	int failed;

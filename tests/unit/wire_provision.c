@@ -99,14 +99,16 @@ static void what_is_referred_to_comes_first_whatever_the_documents_order(void **
 {
 	(void)state;
 	assert_int_equal(parse("{\"organizations\":[{\"projects\":[{\"id\":\"p\"}],\"pools\":[{\"name\":\"q\"}],"
-		"\"numbers\":[{\"number\":\"+14155550199\"}],\"trunks\":[{\"name\":\"t\"}],\"accounts\":[{\"name\":\"a\"}],"
+		"\"numbers\":[{\"number\":\"+14155550199\"}],\"trunks\":[{\"name\":\"t\"}],\"rates\":[{\"prefix\":\"+1\"}],"
+		"\"accounts\":[{\"topUps\":[{\"reference\":\"r\"}],\"name\":\"a\"}],"
 		"\"users\":[{\"email\":\"a@b\"}],\"name\":\"o\"},{\"name\":\"o2\",\"users\":[{\"email\":\"a@b\"}]}]}"), OK);
-	assert_int_equal(doc.n, 9);
+	assert_int_equal(doc.n, 11);
 	for (int k = 0; k < PROVISION_KIND_COUNT; k++) {
 		assert_int_equal(doc.objects[k].kind, k);
 		assert_int_equal(doc.objects[k].org, 0);
 	}
-	assert_int_equal(doc.objects[8].org, 7);
+	assert_int_equal(doc.objects[10].org, 9);
+	assert_int_equal(doc.objects[PROVISION_TOP_UP].parent, PROVISION_ACCOUNT);
 }
 
 static void absent_null_and_empty_are_three_things(void **state)
@@ -176,6 +178,37 @@ static void money_is_a_string_and_exact(void **state)
 	assert_int_equal(parse_org("\"projects\":[{\"id\":\"p\",\"ratePerMinute\":\"10000\"}]"), OK);
 }
 
+static void rates_and_top_ups_have_their_rules(void **state)
+{
+	(void)state;
+	assert_int_equal(parse_org("\"accounts\":[{\"name\":\"a\",\"default\":true,\"topUps\":["
+		"{\"reference\":\"invoice-17\",\"amount\":\"50.00\",\"note\":\"March\"}]}],\"rates\":["
+		"{\"prefix\":\"+49\",\"ratePerMinute\":\"0.02\",\"incrementSeconds\":6,\"minimumSeconds\":30},"
+		"{\"prefix\":\"+\",\"ratePerMinute\":\"1\"}],\"projects\":[{\"id\":\"p\",\"account\":null}]"), OK);
+	assert_string_equal(value(1, FIELD_DEFAULT), "true");
+	assert_string_equal(doc.objects[2].key, "invoice-17");
+	assert_string_equal(value(2, FIELD_AMOUNT_MC), "5000000");
+	assert_string_equal(value(3, FIELD_RATE_MC), "2000");
+	assert_string_equal(value(3, FIELD_INCREMENT_S), "6");
+	assert_string_equal(value(3, FIELD_MINIMUM_S), "30");
+	assert_int_equal(doc.objects[0].prefixes.n, 2);
+	assert_string_equal(doc.objects[0].prefixes.items[1], "+");
+	assert_null(value(5, FIELD_ACCOUNT));
+	assert_int_equal(parse_org("\"rates\":[{\"prefix\":\"49\"},{\"prefix\":\"+49x\"},{\"prefix\":\"+0\"},"
+		"{\"prefix\":\"+1234567890123456\"},{\"prefix\":\"+1\",\"incrementSeconds\":0},{\"prefix\":\"+1\"}],"
+		"\"accounts\":[{\"name\":\"a\",\"topUps\":[{\"reference\":\"r\",\"amount\":\"0\"},{\"amount\":\"1\"}]}]"), ERR_INVALID);
+	assert_mistake("/organizations/0/rates/0/prefix: must be '+' and the first digits");
+	assert_mistake("/organizations/0/rates/1/prefix: must be '+' and the first digits");
+	assert_mistake("/organizations/0/rates/2/prefix: no country's numbers begin with 0\n");
+	assert_mistake("/organizations/0/rates/3/prefix: must be '+'");
+	assert_mistake("/organizations/0/rates/4/incrementSeconds: must be a whole number from 1 to 3600\n");
+	assert_mistake("/organizations/0/rates/5: '+1' is there twice\n");
+	assert_mistake("/organizations/0/accounts/0/topUps/0/amount: must be an amount as a string, like \"12.50\","
+	               " with at most five decimals, above zero and up to ");
+	assert_mistake("/organizations/0/accounts/0/topUps/1: 'reference' is missing\n");
+	assert_int_equal(count_mistakes(), 8);
+}
+
 static void what_is_not_json_is_told_with_line_and_column(void **state)
 {
 	static const char *const bad[] = {
@@ -217,6 +250,7 @@ int main(void)
 		TEST(what_is_named_twice_is_a_mistake),
 		TEST(only_what_can_be_unset_may_be_null),
 		TEST(money_is_a_string_and_exact),
+		TEST(rates_and_top_ups_have_their_rules),
 		TEST(what_is_not_json_is_told_with_line_and_column),
 		TEST(a_nesting_bomb_is_only_a_mistake),
 	};
