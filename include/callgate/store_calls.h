@@ -8,6 +8,7 @@
 #include "callgate/e164.h"
 #include "callgate/id.h"
 #include "callgate/store.h"
+#include "callgate/store_read.h"
 
 /* Who asks, on the ways where one request is served at a time. */
 struct caller {
@@ -124,42 +125,5 @@ void dry_run_done(struct dry_run *d);
  * body_ok, idem_key and call_id are not looked at. */
 enum err store_dry_run(struct store *s, const struct admission *rq, const struct admit_rules *rules, struct dry_run *out,
                        struct errinfo *e) MUST_USE;
-
-enum read_outcome { READ_FOUND = 0, READ_KEY_UNKNOWN, READ_NOT_FOUND };
-
-/* A call as its project's members see it. Times are UTC ms, 0 when not (yet) reached. */
-struct call_record {
-	struct id           id;
-	char                project[65];
-	char                from[E164_SIZE];
-	char                to[E164_SIZE];
-	bool                test;
-	char               *variables;  /* owned; JSON text or NULL                   */
-	char               *agent;      /* owned; NULL before dispatch                */
-	char               *provider_ref;       /* owned; NULL                        */
-	enum call_state     state;
-	struct call_outcome outcome;    /* reason NONE until final                    */
-	int                 attempts;
-	int                 ring_timeout_s, max_duration_s;
-	int64_t             created_ms, initiated_ms, ringing_ms, answered_ms, ended_ms;
-	int64_t             billed_s, charged_mc, held_mc;
-};
-void call_record_done(struct call_record *r);
-
-struct call_read {
-	/* in */
-	int64_t   key_org;
-	uint8_t   key_hash[SHA256_SIZE];
-	struct id call_id;
-	/* out */
-	enum read_outcome  outcome;
-	struct call_record call;        /* when found; call_record_done() by the caller */
-};
-
-#define READ_BATCH_MAX 256
-
-/* Reads n calls in one statement. A call of another organization, or of a project the
- * key's user is no member of, is not found. */
-enum err store_calls_read(struct store *s, struct call_read **items, size_t n, struct errinfo *e) MUST_USE;
 
 #endif

@@ -75,7 +75,12 @@ void wire_body_print(const char *body, size_t len, uint8_t out[SHA256_SIZE]);
 
 /* The answer of GET /v1/calls/{id}. */
 void wire_call_record_write(struct buf *b, const struct call_record *r);
-/* Ceiling of such an answer: the variables, and everything else with room to spare. */
-#define WIRE_CALL_RECORD_MAX (WIRE_VARIABLES_MAX + WIRE_METADATA_MAX + 16384)
+/* Ceiling of such an answer: the variables, the metadata, and everything else with room to
+ * spare; an attempt is three texts of the provider's. */
+#define WIRE_CALL_RECORD_MAX (WIRE_VARIABLES_MAX + WIRE_METADATA_MAX + 16384 + (ATTEMPTS_TOLD + 1) * 2048)
+
+/* The tag of a record as it is, with its quotes; it changes with whatever changes the record. */
+#define CALL_ETAG_SIZE 80
+void wire_call_etag(const struct call_record *r, char out[CALL_ETAG_SIZE]);
 
 #endif

@@ -180,6 +180,16 @@ enum err pg_run(struct store *s, const struct pg_statement *st, struct pg_args *
 	return finish_answer(s, st->name, out, e);
 }
 
+enum err pg_run_read(struct store *s, const struct pg_statement *st, struct pg_args *a, PGresult **out,
+                     struct errinfo *e)
+{
+	enum err err = pg_run(s, st, a, out, e);
+
+	if (err == ERR_UNCERTAIN || err == ERR_CONFLICT)
+		err = pg_run(s, st, a, out, e);
+	return err == ERR_UNCERTAIN || err == ERR_CONFLICT ? ERR_UNAVAILABLE : err;
+}
+
 enum err pg_exec(struct store *s, const char *sql, PGresult **out, struct errinfo *e)
 {
 	enum err err;

@@ -20,6 +20,8 @@
 #define OID_INT2 21
 #define OID_INT4 23
 #define OID_TEXT 25
+#define OID_TIMESTAMPTZ 1184
+#define OID_TIMESTAMPTZ 1184
 #define OID_UUID 2950
 #define OID_JSONB 3802
 #define OID_BOOL_ARRAY 1000
@@ -28,6 +30,7 @@
 #define OID_INT4_ARRAY 1007
 #define OID_TEXT_ARRAY 1009
 #define OID_INT8_ARRAY 1016
+#define OID_TIMESTAMPTZ_ARRAY 1185
 #define OID_UUID_ARRAY 2951
 
 #define PG_PARAMS_MAX 24
@@ -95,6 +98,7 @@ void pg_arg_int4(struct pg_args *a, int32_t v);
 void pg_arg_int2(struct pg_args *a, int16_t v);
 void pg_arg_bool(struct pg_args *a, bool v);
 void pg_arg_text(struct pg_args *a, const char *s);             /* NULL: null */
+void pg_arg_us(struct pg_args *a, int64_t utc_us);             /* a timestamptz */
 void pg_arg_bytes(struct pg_args *a, const void *p, size_t n);
 void pg_arg_id(struct pg_args *a, const struct id *id);
 void pg_arg_jsonb(struct pg_args *a, const char *json);         /* NULL: null */
@@ -109,12 +113,16 @@ void pg_put_bool(struct pg_args *a, bool v);
 void pg_put_text(struct pg_args *a, const char *s);             /* NULL: null element */
 void pg_put_bytes(struct pg_args *a, const void *p, size_t n);
 void pg_put_id(struct pg_args *a, const struct id *id);
+void pg_put_ms(struct pg_args *a, int64_t ms);          /* timestamptz from UTC ms; 0: null element */
 
 /* Runs a prepared statement; connects and prepares if need be; *out (may be NULL) is the
  * caller's to PQclear on OK. ERR_UNAVAILABLE / ERR_UNCERTAIN / ERR_INTERNAL as in store.h;
  * ERR_CONFLICT for serialization failures and deadlocks (nothing was done: repeat);
  * ERR_INVALID for a broken constraint (SQLSTATE class 23: s->sqlstate tells which). */
 enum err pg_run(struct store *s, const struct pg_statement *st, struct pg_args *a, PGresult **out, struct errinfo *e) MUST_USE;
+/* The same for what only reads, and may therefore be repeated, once: nothing is uncertain. */
+enum err pg_run_read(struct store *s, const struct pg_statement *st, struct pg_args *a, PGresult **out,
+                     struct errinfo *e) MUST_USE;
 /* Statements may take and wait so long (a migration); 0: as usual again. */
 void pg_patience(struct store *s, int seconds);
 
@@ -139,6 +147,7 @@ const char *pg_get_text(const PGresult *r, int row, int col);   /* borrowed from
 char       *pg_dup_text(const PGresult *r, int row, int col);   /* malloc'ed; NULL if null */
 void        pg_get_id(const PGresult *r, int row, int col, struct id *out);
 int64_t     pg_get_ms(const PGresult *r, int row, int col);     /* timestamptz as UTC ms; 0 if null */
+int64_t     pg_get_us(const PGresult *r, int row, int col);     /* the same as UTC µs */
 
 void pg_clearp(PGresult **r);   /* CLEANUP(pg_clearp) PGresult *r = NULL; */
 

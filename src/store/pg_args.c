@@ -60,6 +60,11 @@ void pg_arg_bool(struct pg_args *a, bool v)
 	close_arg(a);
 }
 
+void pg_arg_us(struct pg_args *a, int64_t utc_us)
+{
+	pg_arg_int8(a, utc_us - PG_EPOCH_US);
+}
+
 void pg_arg_bytes(struct pg_args *a, const void *p, size_t n)
 {
 	open_arg(a);
@@ -166,6 +171,14 @@ void pg_put_id(struct pg_args *a, const struct id *id)
 	pg_put_bytes(a, id->b, sizeof id->b);
 }
 
+void pg_put_ms(struct pg_args *a, int64_t ms)
+{
+	if (ms)
+		pg_put_int8(a, ms * 1000 - PG_EPOCH_US);
+	else
+		pg_put_text(a, NULL);
+}
+
 /* ── results ──────────────────────────────────────────────────────────────────── */
 
 static uint64_t get_be(const PGresult *r, int row, int col)
@@ -221,6 +234,11 @@ void pg_get_id(const PGresult *r, int row, int col, struct id *out)
 	memset(out, 0, sizeof *out);
 	if (PQgetlength(r, row, col) == (int)sizeof out->b)
 		memcpy(out->b, PQgetvalue(r, row, col), sizeof out->b);
+}
+
+int64_t pg_get_us(const PGresult *r, int row, int col)
+{
+	return PQgetisnull(r, row, col) ? 0 : pg_get_int8(r, row, col) + PG_EPOCH_US;
 }
 
 int64_t pg_get_ms(const PGresult *r, int row, int col)

@@ -4,12 +4,14 @@
 
 #include "callgate/store_calls.h"
 #include "callgate/text.h"
+#include "attempts.h"
 #include "keys_used.h"
 #include "pg.h"
 
 /* Indexes: api_keys_pkey, the one partition's calls primary key (pruned by call_id for
- * each row), project_members_pkey, projects_pkey, call_inflight_pkey. While a call lives,
- * its state and times stand in call_inflight; afterwards in calls. */
+ * each row), project_members_pkey, projects_pkey, call_inflight_pkey, call_schedule_pkey
+ * (only of calls that wait). While a call lives, its state and times stand in
+ * call_inflight; afterwards in calls. */
 static const Oid read_types[] = { OID_INT8_ARRAY, OID_BYTEA_ARRAY, OID_UUID_ARRAY };
 static const struct pg_statement read_statement = PG_STATEMENT("calls_read", read_types,
 	"select r.ix::int, k.user_id is not null, m.user_id is not null,"
@@ -19,7 +21,12 @@ static const struct pg_statement read_statement = PG_STATEMENT("calls_read", rea
 	"       c.provider_code, greatest(c.attempts, f.attempt), c.ring_timeout_s, c.max_duration_s, c.created_at,"
 	"       coalesce(c.initiated_at, f.initiated_at), coalesce(c.ringing_at, f.ringing_at),"
 	"       coalesce(c.answered_at, f.answered_at), c.ended_at, c.billed_s, c.charged_mc,"
-	"       case when c.ended_at is null then c.hold_mc else 0 end"
+	"       case when c.ended_at is null then c.hold_mc else 0 end,"
+	"       c.metadata, c.prio, c.edits, f.phase, c.scheduled_at, c.expires_at, coalesce(c.cancel_at, f.cancel_at),"
+	"       case when c.ended_at is not null or f.state > 0 then 0 when w.run_at is null then 1 when w.locked then 4"
+	"            when w.run_at > c.scheduled_at then 3 else 2 end,"
+	"       w.run_at, c.trunk_name, c.driver, c.rate_mc, c.increment_s, c.minimum_s, c.rate_prefix,"
+	"       c.attempts > 1 or (c.attempts = 1 and c.initiated_at is null)"
 	" from unnest($1::bigint[], $2::bytea[], $3::uuid[]) with ordinality r(o, h, id, ix)"
 	" left join api_keys k on" PROBE("k.org_id", "r.o", "k.key_hash", "r.h") "and k.revoked_at is null"
 	"      and (k.expires_at is null or k.expires_at > now())"
@@ -27,14 +34,59 @@ static const struct pg_statement read_statement = PG_STATEMENT("calls_read", rea
 	" left join lateral (select user_id from project_members m where m.org_id = c.org_id"
 	"                     and m.project_id = c.project_id and m.user_id = k.user_id limit 1) m on true"
 	" left join projects p on" PROBE("p.org_id", "c.org_id", "p.project_id", "c.project_id")
-	" left join call_inflight f on" PROBE("f.org_id", "r.o", "f.call_id", "r.id"));
+	" left join call_inflight f on" PROBE("f.org_id", "r.o", "f.call_id", "r.id")
+	" left join lateral (select run_at, locked from call_schedule w where w.org_id = c.org_id and w.call_id = c.call_id"
+	"                     and c.ended_at is null and f.call_id is null limit 1) w on true");
+
+_Static_assert(WAIT_NONE == 0 && WAIT_TURN == 1 && WAIT_SCHEDULE == 2 && WAIT_DESTINATION == 3 && WAIT_RETRY == 4,
+               "the statement writes these numbers");
 
 void call_record_done(struct call_record *r)
 {
 	free(r->variables);
+	free(r->metadata);
 	free(r->agent);
 	free(r->provider_ref);
+	free(r->trunk);
+	free(r->driver);
+	free(r->earlier);
 	memset(r, 0, sizeof *r);
+}
+
+static void read_text(char *out, size_t size, const PGresult *r, int row, int col)
+{
+	str_copy(out, size, pg_null(r, row, col) ? "" : pg_get_text(r, row, col));
+}
+
+static void read_outcome(const PGresult *r, int row, struct call_outcome *o)
+{
+	o->reason = (enum call_reason)pg_get_int2(r, row, 12);
+	o->sip_code = pg_get_int2(r, row, 13);
+	read_text(o->sip_phrase, sizeof o->sip_phrase, r, row, 14);
+	read_text(o->provider_code, sizeof o->provider_code, r, row, 15);
+}
+
+static void read_times(const PGresult *r, int row, struct call_record *c)
+{
+	c->created_ms = pg_get_ms(r, row, 19);
+	c->initiated_ms = pg_get_ms(r, row, 20);
+	c->ringing_ms = pg_get_ms(r, row, 21);
+	c->answered_ms = pg_get_ms(r, row, 22);
+	c->ended_ms = pg_get_ms(r, row, 23);
+	c->scheduled_ms = pg_get_ms(r, row, 31);
+	c->expires_ms = pg_get_ms(r, row, 32);
+	c->cancel_ms = pg_get_ms(r, row, 33);
+}
+
+static void read_money(const PGresult *r, int row, struct call_record *c)
+{
+	c->billed_s = pg_get_int4(r, row, 24);
+	c->charged_mc = pg_get_int8(r, row, 25);
+	c->held_mc = pg_get_int8(r, row, 26);
+	c->rate_mc = pg_get_int8(r, row, 38);
+	c->increment_s = pg_get_int2(r, row, 39);
+	c->minimum_s = pg_get_int2(r, row, 40);
+	read_text(c->rate_prefix, sizeof c->rate_prefix, r, row, 41);
 }
 
 static void read_record(const PGresult *r, int row, struct call_record *c)
@@ -48,22 +100,20 @@ static void read_record(const PGresult *r, int row, struct call_record *c)
 	c->agent = pg_dup_text(r, row, 9);
 	c->provider_ref = pg_dup_text(r, row, 10);
 	c->state = (enum call_state)pg_get_int2(r, row, 11);
-	c->outcome.reason = (enum call_reason)pg_get_int2(r, row, 12);
-	c->outcome.sip_code = pg_get_int2(r, row, 13);
-	str_copy(c->outcome.sip_phrase, sizeof c->outcome.sip_phrase, pg_null(r, row, 14) ? "" : pg_get_text(r, row, 14));
-	str_copy(c->outcome.provider_code, sizeof c->outcome.provider_code,
-	         pg_null(r, row, 15) ? "" : pg_get_text(r, row, 15));
+	read_outcome(r, row, &c->outcome);
 	c->attempts = pg_get_int2(r, row, 16);
 	c->ring_timeout_s = pg_get_int2(r, row, 17);
 	c->max_duration_s = pg_get_int4(r, row, 18);
-	c->created_ms = pg_get_ms(r, row, 19);
-	c->initiated_ms = pg_get_ms(r, row, 20);
-	c->ringing_ms = pg_get_ms(r, row, 21);
-	c->answered_ms = pg_get_ms(r, row, 22);
-	c->ended_ms = pg_get_ms(r, row, 23);
-	c->billed_s = pg_get_int4(r, row, 24);
-	c->charged_mc = pg_get_int8(r, row, 25);
-	c->held_mc = pg_get_int8(r, row, 26);
+	read_times(r, row, c);
+	read_money(r, row, c);
+	c->metadata = pg_dup_text(r, row, 27);
+	c->prio = pg_get_int2(r, row, 28);
+	c->edits = pg_get_int2(r, row, 29);
+	c->phase = pg_get_int2(r, row, 30);
+	c->waiting = (enum call_wait)pg_get_int4(r, row, 34);
+	c->wait_until_ms = pg_get_ms(r, row, 35);
+	c->trunk = pg_dup_text(r, row, 36);
+	c->driver = pg_dup_text(r, row, 37);
 }
 
 static void build_args(struct pg_args *a, struct call_read **items, size_t n)
@@ -88,22 +138,30 @@ static void take_row(const PGresult *r, int row, struct call_read *item)
 	}
 }
 
+static void drop_records(struct call_read **items, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (items[i]->outcome == READ_FOUND)
+			call_record_done(&items[i]->call);
+}
+
 enum err store_calls_read(struct store *s, struct call_read **items, size_t n, struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
 	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
+	struct call_record *tried[READ_BATCH_MAX];
+	int64_t orgs[READ_BATCH_MAX];
 	const struct call_read *unused = NULL;
+	size_t n_tried = 0;
 	enum err err;
 	int row, ix;
 
 	build_args(&a, items, n);
-	err = pg_run(s, &read_statement, &a, &r, e);
-	if (err == ERR_UNCERTAIN || err == ERR_CONFLICT) {
-		pg_clearp(&r);
-		err = pg_run(s, &read_statement, &a, &r, e);    /* a read may be repeated */
-	}
+	err = pg_run_read(s, &read_statement, &a, &r, e);
 	if (err)
-		return err == ERR_UNCERTAIN || err == ERR_CONFLICT ? ERR_UNAVAILABLE : err;
+		return err;
 	if (PQntuples(r) != (int)n)
 		return err_set(e, ERR_INTERNAL, "calls_read: %d answers for %zu ids", PQntuples(r), n);
 	for (row = 0; row < PQntuples(r); row++) {
@@ -111,6 +169,15 @@ enum err store_calls_read(struct store *s, struct call_read **items, size_t n, s
 		take_row(r, row, items[ix]);
 		if (pg_get_bool(r, row, 3))
 			unused = items[ix];
+		if (items[ix]->outcome == READ_FOUND && pg_get_bool(r, row, 42)) {
+			orgs[n_tried] = items[ix]->key_org;
+			tried[n_tried++] = &items[ix]->call;
+		}
+	}
+	err = read_attempts(s, orgs, tried, n_tried, e);
+	if (err) {
+		drop_records(items, n);
+		return err;
 	}
 	if (unused)
 		keys_used_today(s, unused->key_org, unused->key_hash);

@@ -1,8 +1,12 @@
-/* The answer of GET /v1/calls/{id}, in camelCase as the request is. A member that is not
+/* A call as JSON, the answer of GET /v1/calls/{id}, in camelCase as the request is. A member that is not
  * known (yet) is null and never missing, so that a client can rely on the shape. */
 #include "callgate/wire.h"
 
+#include <stdio.h>
+
 #include "callgate/jsonw.h"
+#include "callgate/mem.h"
+#include "callgate/text.h"
 
 static void write_head(struct buf *b, const struct call_record *r)
 {
@@ -33,6 +37,8 @@ static void write_settings(struct buf *b, const struct call_record *r)
 	/* stored as sent, and checked then: it is JSON */
 	JSONW_LIT(b, ",\"dynamicVariables\":");
 	buf_str(b, r->variables ? r->variables : "{}");
+	JSONW_LIT(b, ",\"metadata\":");
+	buf_str(b, r->metadata ? r->metadata : "{}");
 	JSONW_LIT(b, ",\"agent\":");
 	jsonw_str(b, r->agent);
 	JSONW_LIT(b, ",\"attempts\":");
@@ -43,18 +49,52 @@ static void write_settings(struct buf *b, const struct call_record *r)
 	buf_int(b, r->max_duration_s);
 }
 
+static void write_plan(struct buf *b, const struct call_record *r)
+{
+	static const char *const prios[] = { "high", "normal", "low" };
+	static const char *const waits[] = {
+		[WAIT_TURN] = "turn", [WAIT_SCHEDULE] = "schedule", [WAIT_DESTINATION] = "destination", [WAIT_RETRY] = "retry",
+	};
+	_Static_assert(ARRAY_LEN(waits) == WAIT_COUNT, "a wait lacks its name");
+
+	JSONW_LIT(b, ",\"priority\":");
+	jsonw_str(b, (unsigned)r->prio < ARRAY_LEN(prios) ? prios[r->prio] : NULL);
+	JSONW_LIT(b, ",\"scheduledAt\":");
+	jsonw_time(b, r->scheduled_ms);
+	JSONW_LIT(b, ",\"expiresAt\":");
+	jsonw_time(b, r->expires_ms);
+	JSONW_LIT(b, ",\"cancelRequestedAt\":");
+	jsonw_time(b, r->cancel_ms);
+	JSONW_LIT(b, ",\"waiting\":");
+	if (r->waiting == WAIT_NONE) {
+		JSONW_LIT(b, "null");
+		return;
+	}
+	JSONW_LIT(b, "{\"for\":");
+	jsonw_str(b, waits[r->waiting]);
+	/* when the destination will be free nobody knows: what is stored is when it is tried again */
+	JSONW_LIT(b, ",\"until\":");
+	jsonw_time(b, r->waiting == WAIT_DESTINATION ? 0 : r->wait_until_ms);
+	buf_char(b, '}');
+}
+
+static void write_times(struct buf *b, int64_t initiated_ms, int64_t ringing_ms, int64_t answered_ms, int64_t ended_ms)
+{
+	JSONW_LIT(b, ",\"initiatedAt\":");
+	jsonw_time(b, initiated_ms);
+	JSONW_LIT(b, ",\"ringingAt\":");
+	jsonw_time(b, ringing_ms);
+	JSONW_LIT(b, ",\"answeredAt\":");
+	jsonw_time(b, answered_ms);
+	JSONW_LIT(b, ",\"endedAt\":");
+	jsonw_time(b, ended_ms);
+}
+
 static void write_timeline(struct buf *b, const struct call_record *r)
 {
 	JSONW_LIT(b, ",\"timeline\":{\"createdAt\":");
 	jsonw_time(b, r->created_ms);
-	JSONW_LIT(b, ",\"initiatedAt\":");
-	jsonw_time(b, r->initiated_ms);
-	JSONW_LIT(b, ",\"ringingAt\":");
-	jsonw_time(b, r->ringing_ms);
-	JSONW_LIT(b, ",\"answeredAt\":");
-	jsonw_time(b, r->answered_ms);
-	JSONW_LIT(b, ",\"endedAt\":");
-	jsonw_time(b, r->ended_ms);
+	write_times(b, r->initiated_ms, r->ringing_ms, r->answered_ms, r->ended_ms);
 	buf_char(b, '}');
 }
 
@@ -115,6 +155,80 @@ static void write_outcome(struct buf *b, const struct call_outcome *o)
 	buf_char(b, '}');
 }
 
+/* What the provider said of an attempt. An end without a word about dialing was dialed. */
+static void write_attempt(struct buf *b, const struct call_attempt *a)
+{
+	const struct call_outcome *o = &a->outcome;
+
+	JSONW_LIT(b, "{\"attempt\":");
+	buf_int(b, a->number);
+	write_times(b, a->initiated_ms, a->ringing_ms, a->answered_ms, a->ended_ms);
+	JSONW_LIT(b, ",\"reason\":");
+	jsonw_str(b, o->reason ? call_reason_info(o->reason)->code : NULL);
+	JSONW_LIT(b, ",\"sipCode\":");
+	if (o->sip_code)
+		buf_int(b, o->sip_code);
+	else
+		JSONW_LIT(b, "null");
+	JSONW_LIT(b, ",\"sipPhrase\":");
+	jsonw_str(b, or_null(o->sip_phrase));
+	JSONW_LIT(b, ",\"providerCode\":");
+	jsonw_str(b, or_null(o->provider_code));
+	JSONW_LIT(b, ",\"providerRef\":");
+	jsonw_str(b, or_null(a->provider_ref));
+	JSONW_LIT(b, ",\"uncertain\":");
+	jsonw_bool(b, a->uncertain);
+	JSONW_LIT(b, ",\"undialed\":");
+	jsonw_bool(b, o->undialed);
+	buf_char(b, '}');
+}
+
+/* The attempt that goes on, or the last: the record itself is its evidence. */
+static struct call_attempt present_attempt(const struct call_record *r)
+{
+	struct call_attempt a = {
+		.number = r->attempts,
+		.initiated_ms = r->initiated_ms, .ringing_ms = r->ringing_ms, .answered_ms = r->answered_ms,
+		.ended_ms = r->ended_ms, .outcome = r->outcome,
+		.uncertain = r->ended_ms ? r->outcome.reason == REASON_OUTCOME_UNKNOWN : r->phase == 2,
+	};
+
+	str_copy(a.provider_ref, sizeof a.provider_ref, r->provider_ref ? r->provider_ref : "");
+	return a;
+}
+
+static void write_attempts(struct buf *b, const struct call_record *r)
+{
+	JSONW_LIT(b, ",\"attemptLog\":[");
+	for (size_t i = 0; i < r->n_earlier; i++) {
+		if (i > 0)
+			buf_char(b, ',');
+		write_attempt(b, &r->earlier[i]);
+	}
+	if (r->initiated_ms) {
+		struct call_attempt a = present_attempt(r);
+
+		if (r->n_earlier > 0)
+			buf_char(b, ',');
+		write_attempt(b, &a);
+	}
+	buf_char(b, ']');
+}
+
+static void write_trunk(struct buf *b, const struct call_record *r)
+{
+	JSONW_LIT(b, ",\"trunk\":");
+	if (!r->trunk) {
+		JSONW_LIT(b, "null");
+		return;
+	}
+	JSONW_LIT(b, "{\"name\":");
+	jsonw_str(b, r->trunk);
+	JSONW_LIT(b, ",\"driver\":");
+	jsonw_str(b, r->driver);
+	buf_char(b, '}');
+}
+
 static void write_money(struct buf *b, const struct call_record *r)
 {
 	JSONW_LIT(b, ",\"money\":{\"heldMilliCents\":");
@@ -123,6 +237,14 @@ static void write_money(struct buf *b, const struct call_record *r)
 	buf_int(b, r->charged_mc);
 	JSONW_LIT(b, ",\"billableSeconds\":");
 	buf_int(b, r->billed_s);
+	JSONW_LIT(b, "},\"rate\":{\"prefix\":");
+	jsonw_str(b, or_null(r->rate_prefix));
+	JSONW_LIT(b, ",\"milliCentsPerMinute\":");
+	buf_int(b, r->rate_mc);
+	JSONW_LIT(b, ",\"incrementSeconds\":");
+	buf_int(b, r->increment_s);
+	JSONW_LIT(b, ",\"minimumSeconds\":");
+	buf_int(b, r->minimum_s);
 	buf_char(b, '}');
 }
 
@@ -130,11 +252,24 @@ void wire_call_record_write(struct buf *b, const struct call_record *r)
 {
 	write_head(b, r);
 	write_settings(b, r);
+	write_plan(b, r);
 	write_timeline(b, r);
 	write_durations(b, r);
 	write_outcome(b, &r->outcome);
 	write_money(b, r);
+	write_trunk(b, r);
+	write_attempts(b, r);
 	JSONW_LIT(b, ",\"providerRef\":");
 	jsonw_str(b, r->provider_ref);
 	buf_char(b, '}');
+}
+
+/* Everything that changes the record changes one of these numbers, but for the words of the
+ * provider that come with a change of state. */
+void wire_call_etag(const struct call_record *r, char out[CALL_ETAG_SIZE])
+{
+	int64_t until = r->waiting == WAIT_RETRY ? r->wait_until_ms % 1000000000 : 0;
+
+	snprintf(out, CALL_ETAG_SIZE, "\"%d-%d-%d-%d-%d-%d-%d\"", r->edits, (int)r->state, r->attempts, (int)r->waiting,
+	         r->cancel_ms ? 1 : 0, r->phase, (int)until);
 }
