@@ -87,9 +87,9 @@ static const struct pg_statement due_statement = PG_STATEMENT("expire_due", due_
 	"   on conflict do nothing),"
 	" done as (delete from call_expiry where ctid = any(array("
 	"   select c from look where over or call_id = any(array(select call_id from u))))),"
-	" later as (update call_expiry x set at = greatest(l.expires_at, now() + case when exists ("
-	"     select from call_inflight f where f.org_id = l.org_id and f.call_id = l.call_id) then interval '15 s'"
-	"     else interval '2 s' end)"
+	" later as (update call_expiry x set at = greatest(l.expires_at, now() + coalesce(("
+	"     select interval '15 s' from call_inflight f where f.org_id = l.org_id and f.call_id = l.call_id limit 1),"
+	"     interval '2 s'))"
 	"   from look l where" PROBE("x.org_id", "l.org_id", "x.call_id", "l.call_id") "and not l.over"
 	"     and l.call_id <> all(array(select call_id from u)))"
 	" select (select count(*) from u)::int, (select count(*) from due)::int");

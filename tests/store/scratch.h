@@ -134,7 +134,8 @@ static inline void seed_tenant(void)
 /* Everything of calls gone, the account as it was. */
 static inline void clear_calls(void)
 {
-	sql("truncate calls, call_events, call_queue, call_schedule, call_inflight, destination_locks, gateways;"
+	sql("truncate calls, call_events, call_queue, call_schedule, call_expiry, call_inflight, destination_locks,"
+	    " gateways;"
 	    "update shards set gateway_id = null;"
 	    "delete from credit_ledger where kind <> 1;"
 	    "update credit_accounts set balance_mc = 1000000, held_mc = 0");
@@ -172,8 +173,13 @@ static inline void check_books(void)
 	                        " from credit_ledger l where l.org_id = a.org_id and l.account_id = a.account_id)"));
 	assert_int_equal(0, sql("select count(*) from credit_accounts a where held_mc <> (select coalesce(sum(hold_mc), 0)"
 	                        " from calls c where c.org_id = a.org_id and c.account_id = a.account_id and ended_at is null)"));
-	assert_int_equal(0, sql("select count(*) from calls c where (ended_at is null) <>"
+	assert_int_equal(0, sql("select count(*) from calls c where (ended_at is null and not exists (select from call_schedule s"
+	                        "   where s.call_id = c.call_id and not s.locked)) <>"
 	                        " exists (select from destination_locks l where l.call_id = c.call_id)"));
+	assert_int_equal(0, sql("select count(*) from calls c join (select call_id, timed from call_queue union all"
+	                        "   select call_id, timed from call_schedule union all select call_id, timed from call_inflight) p"
+	                        "   using (call_id) where p.timed <> (c.expires_at is not null)"
+	                        " or (p.timed and not exists (select from call_expiry x where x.call_id = c.call_id and x.at >= c.expires_at))"));
 	assert_int_equal(0, sql("select count(*) from calls c where (ended_at is null)::int <>"
 	                        " (select count(*) from call_queue q where q.call_id = c.call_id)"
 	                        " + (select count(*) from call_schedule q where q.call_id = c.call_id)"
