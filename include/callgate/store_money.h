@@ -12,7 +12,6 @@
 #define NOTE_MAX       500
 
 enum ledger_kind { LEDGER_TOP_UP = 1, LEDGER_CALL, LEDGER_CORRECTION };
-const char *ledger_kind_name(enum ledger_kind k);       /* "top_up" */
 
 /* ── for the operator ───────────────────────────────────────────────────────────── */
 

@@ -15,6 +15,10 @@ void problems_get(struct api *a, struct http_request *rq, const struct route_arg
 void health_live(struct api *a, struct http_request *rq, const struct route_args *args);
 void health_ready(struct api *a, struct http_request *rq, const struct route_args *args);
 
+/* Of the desk. */
+void credits_get(struct desk *d, struct http_request *rq, const struct route_args *args, struct http_reply *out);
+void credits_ledger(struct desk *d, struct http_request *rq, const struct route_args *args, struct http_reply *out);
+
 /* The handler of every route of the desk: queues the request for route->serve. */
 void desk_handle(struct api *a, struct http_request *rq, const struct route_args *args);
 

@@ -4,19 +4,8 @@
 #include "credits.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "callgate/mem.h"
-#include "callgate/text.h"
-
-const char *ledger_kind_name(enum ledger_kind k)
-{
-	static const char *const names[] = {
-		[LEDGER_TOP_UP] = "top_up", [LEDGER_CALL] = "call", [LEDGER_CORRECTION] = "correction",
-	};
-
-	return (size_t)k < ARRAY_LEN(names) && names[k] ? names[k] : "other";
-}
 
 /* ── booking ──────────────────────────────────────────────────────────────────────── */
 

@@ -21,6 +21,7 @@
 #include "callgate/clock.h"
 #include "callgate/key.h"
 #include "callgate/mem.h"
+#include "callgate/store_money.h"
 #include "callgate/text.h"
 
 /* Not every test file needs every function. */
@@ -49,6 +50,7 @@ static struct {
 	enum err      check_notice;     /* what the provider says of a message */
 	enum err      keep_notes;       /* what store_notes_keep() returns */
 	size_t        kept;
+	size_t        entries;          /* in a ledger */
 	int           noticed;
 	char          kept_event[PROVIDER_EVENT_ID_SIZE];
 	enum err      (*read)(struct call_read **items, size_t n);
@@ -213,6 +215,45 @@ enum err store_notes_keep(struct store *s, const struct provider_note *notes, si
 	world.kept += n;
 	strcpy(world.kept_event, notes[0].event_id);
 	return world.keep_notes ? err_set(e, world.keep_notes, "away") : OK;
+}
+
+enum err store_project_credits(struct store *s, const struct caller *caller, const char *project,
+                               struct project_credits *out, struct errinfo *e)
+{
+	(void)s;
+	(void)caller;
+	(void)e;
+	begin_statement(1);
+	*out = (struct project_credits){ .outcome = str_eq(project, "p") ? READ_FOUND : READ_NOT_FOUND, .balance_mc = 5000,
+	                                 .held_mc = 1200 };
+	out->account = out->outcome ? NULL : xstrdup("main");
+	return OK;
+}
+
+/* A ledger of world.entries entries. */
+enum err store_ledger_page(struct store *s, const struct caller *caller, const char *project,
+                           const struct ledger_place *after, size_t limit, struct ledger_entry **out, size_t *n,
+                           bool *more, enum read_outcome *outcome, struct errinfo *e)
+{
+	size_t first = after->at_us ? (size_t)(1000 - after->at_us) : 0;
+
+	(void)s;
+	(void)caller;
+	(void)e;
+	begin_statement(1);
+	*outcome = str_eq(project, "p") ? READ_FOUND : READ_NOT_FOUND;
+	*n = world.entries - first < limit ? world.entries - first : limit;
+	*more = *n < world.entries - first;
+	*out = xcalloc(*n + 1, sizeof **out);
+	for (size_t i = 0; i < *n; i++)
+		(*out)[i] = (struct ledger_entry){ .kind = LEDGER_CALL, .amount_mc = -7, .at_us = 999 - (int64_t)(first + i) };
+	return OK;
+}
+
+void ledger_free(struct ledger_entry *entries, size_t n)
+{
+	(void)n;
+	free(entries);
 }
 
 /* ── fake app ───────────────────────────────────────────────────────────────────── */
