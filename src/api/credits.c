@@ -83,7 +83,7 @@ static void read_query(const struct http_request *rq, const struct route_args *a
 	p->limit = LIMIT_DEFAULT;
 	if (limit && !parse_int(limit, 1, LIMIT_MAX, &p->limit)) {
 		p->error = API_VALIDATION_FAILED;
-		wire_problem_add(&p->problems, "?limit", "must be a whole number from 1 to %d", LIMIT_MAX);
+		wire_problem_add(&p->problems, "", "limit must be a whole number from 1 to %d", LIMIT_MAX);
 	} else if (cursor && !wire_ledger_cursor_read(args->key.org, p->project, cursor, &p->after)) {
 		p->error = API_CURSOR_INVALID;
 	}

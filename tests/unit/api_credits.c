@@ -90,7 +90,7 @@ static void a_limit_is_from_1_to_100(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		CHECK_ANSWER(get(LEDGER, "limit", bad[i]), 400, "\"pointer\":\"?limit\"");
+		CHECK_ANSWER(get(LEDGER, "limit", bad[i]), 400, "limit must be a whole number from 1 to 100");
 	CHECK_ANSWER(get(LEDGER, "limit", "100"), 200, "\"hasMore\":false");
 }
 
