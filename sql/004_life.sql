@@ -82,10 +82,10 @@ create table idempotency_keys (
   key        bytea not null,
   print      bytea not null,
   call_id    uuid not null,
-  created_at timestamptz not null default now(),
+  counts_from timestamptz not null default now(),        -- its age; that of a scheduled call: from when it is due
   primary key (org_id, user_id, test, key))
   with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
-create index idempotency_keys_age on idempotency_keys (created_at);
+create index idempotency_keys_age on idempotency_keys (counts_from);
 
 -- What was answered, where it was not an accepted call.
 create table idempotency_refusals (
