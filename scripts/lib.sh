@@ -19,6 +19,8 @@ database_packages="postgresql"
 run_packages="curl ca-certificates"
 test_packages="libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-psycopg2"
 fuzz_packages="clang libclang-rt-dev llvm"
+media_packages="libopus-dev libopusfile-dev libsoxr-dev"
+e2e_packages="redis-tools sip-tester iproute2"      # redis-tools has the server too, and starts no service
 
 missing_packages() {
 	local package status
@@ -75,10 +77,11 @@ need_cmake() {
 		die "CMake $version is too old: 3.25 is needed (Debian 12, Ubuntu 24.04, or newer)"
 }
 
-# What makes pytest run tests in several processes: most of their time is waiting. Empty where it cannot.
+# What makes pytest run tests in several processes: most of their time is waiting. Each process gets
+# the next test when it is done with one (that is what loadgroup does with tests of no group).
 pytest_workers() {
 	/usr/bin/python3 -c 'import xdist' 2>/dev/null || return 0
-	printf '%s\n' "-n ${CALLGATE_TEST_WORKERS:-4} --maxprocesses 10"
+	printf '%s\n' "-n ${CALLGATE_TEST_WORKERS:-4} --maxprocesses 10 --dist loadgroup"
 }
 
 # build PRESET [TARGET…]: configures and builds; shows its log only when something is wrong.
