@@ -30,7 +30,7 @@
 	"         case when k.test then 0 else n.trunk_id end as trunk_id, c.f as from_e164," \
 	"         case when k.test then null else t.name end as trunk_name," \
 	"         case when k.test then 'simulator' else t.driver end as driver," \
-	"         case when k.test then -c.o when $13 then c.o else 0 end as scope," \
+	"         " SCOPE_SQL("$13") "," \
 	"         case when " REFUSED_KEY " when " REFUSED_PROJECT " when " REFUSED_LENGTH " when " REFUSED_NUMBER \
 	"              when " REFUSED_POOL " when " REFUSED_INACTIVE " when " REFUSED_TRUNK " else 0 end as refusal," \
 	"         k.last_used_on is distinct from current_date as unused_today" \
@@ -44,8 +44,8 @@
 	"  select i.*, case " X("when i.refusal in (1, 3, 5, 6, 10) then i.refusal when i.known then -2") \
 	"              when i.refusal <> 0 then i.refusal" \
 	"              when i.rate_mc = 0 then 0" \
-	"              when a.free_mc <= 0 or i.hold_mc > a.free_mc then 8" \
-	"              when i.taken then 9" \
+	"              when " REFUSED_CREDITS \
+	"              when " REFUSED_BUSY \
 	"              when sum(case when i.refusal = 0 and i.hold_mc <= a.free_mc and i.taken is null" \
 	"                            " X("and i.known is null") " then i.hold_mc end)" \
 	"                   over (partition by i.org_id, i.account_id order by i.ix) > a.free_mc then -1" \
@@ -57,8 +57,7 @@
 	"                     x.unused_today, x.refusal, x.rate_mc as own_rate_mc, x.increment_s as own_increment_s," \
 	"                     x.minimum_s as own_minimum_s, x.hold_mc as own_hold_mc, case when x.rated then " \
 	                      RATE_SQL("x.org_id", "i.dest", "coalesce(x.hold_s, x.max_duration_s)") " end as rate," \
-	"                     case when $14 " X("and (i.due > now()) is not true") " then (select true from destination_locks l" \
-	"                      where l.dest = i.dest and l.scope = x.scope limit 1) end as taken" \
+	"                     case when $14 " X("and (i.due > now()) is not true") " then " TAKEN_SQL("i.dest", "x.scope") " end as taken" \
 	                      X(", x.test, i.meta, i.key, i.print, case when i.due > now() then i.due end as due," \
 	"                     coalesce(i.until, case when i.due > now() then i.due + $20 * interval '1 s' end) as until," \
 	"                     case when i.key is not null then (select true from idempotency_keys d where d.org_id = x.org_id" \

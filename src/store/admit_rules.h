@@ -38,13 +38,20 @@
 	" and pn.org_id = c.o and pn.e164 = c.f and pn.pool_id = pm.pool_id limit 1) is null then 5"
 #define REFUSED_INACTIVE "n.status <> 'active' then 6"
 #define REFUSED_TRUNK    "(n.trunk_id is null or not n.outbound) then 7"
+#define REFUSED_CREDITS  "(a.free_mc <= 0 or i.hold_mc > a.free_mc) then 8"
+#define REFUSED_BUSY     "i.taken then 9"
 
 _Static_assert(ADMIT_ACCEPTED == 0 && ADMIT_KEY_UNKNOWN == 1 && ADMIT_PROJECT_DENIED == 3 && ADMIT_NUMBER_UNKNOWN == 4 &&
                ADMIT_POOL_DENIED == 5 && ADMIT_NUMBER_INACTIVE == 6 && ADMIT_NO_TRUNK == 7 && ADMIT_NO_CREDITS == 8 &&
                ADMIT_BUSY == 9 && ADMIT_TOO_LONG == 10, "the statements write these numbers");
 
+/* Whether somebody is being called: destination_locks_pkey. */
+#define TAKEN_SQL(dest, scope) "(select true from destination_locks l where l.dest = " dest " and l.scope = " scope " limit 1)"
+/* With which other calls to its destination a call of context c may not meet; `per_org`: a setting. */
+#define SCOPE_SQL(per_org) "case when k.test then -c.o when " per_org " then c.o else 0 end as scope"
+
 /* A call's bounds and price, as far as its context decides them. A test key's costs nothing. */
-#define BOUND_S "case when c.maxd > 0 then c.maxd else p.max_duration_s end"
+#define BOUND_S "case when c.maxd > 0 then least(c.maxd, p.max_duration_s) else p.max_duration_s end"
 #define CONTEXT_PRICE_SQL \
 	"case when c.ring > 0 then c.ring else p.ring_timeout_s end as ring_timeout_s," \
 	" " BOUND_S " as max_duration_s, least(p.hold_s, " BOUND_S ") as hold_s," \

@@ -101,6 +101,7 @@ void pg_arg_text(struct pg_args *a, const char *s);             /* NULL: null */
 void pg_arg_us(struct pg_args *a, int64_t utc_us);             /* a timestamptz */
 void pg_arg_bytes(struct pg_args *a, const void *p, size_t n);
 void pg_arg_id(struct pg_args *a, const struct id *id);
+void pg_arg_ms(struct pg_args *a, int64_t ms);                 /* timestamptz from UTC ms; 0: null */
 void pg_arg_jsonb(struct pg_args *a, const char *json);         /* NULL: null */
 
 /* pg_array_begin(&a, OID_INT8); for … pg_put_int8(&a, v); pg_array_end(&a); */

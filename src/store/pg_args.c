@@ -85,6 +85,14 @@ void pg_arg_id(struct pg_args *a, const struct id *id)
 	pg_arg_bytes(a, id->b, sizeof id->b);
 }
 
+void pg_arg_ms(struct pg_args *a, int64_t ms)
+{
+	if (ms)
+		pg_arg_int8(a, ms * 1000 - PG_EPOCH_US);
+	else
+		null_arg(a);
+}
+
 void pg_arg_jsonb(struct pg_args *a, const char *json)
 {
 	if (!json) {
