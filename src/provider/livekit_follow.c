@@ -17,6 +17,24 @@
 
 static void close_room(struct attempt *a);
 
+/* What is asked here names the room, or the leg in it. False: it could not be asked. */
+static bool ask(struct attempt *a, const char *method, unsigned grants, bool leg, net_done_fn *done)
+{
+	const struct livekit_ask question = {
+		.method = method, .grants = grants, .room = grants & LIVEKIT_GRANT_ROOM_ADMIN ? a->room : NULL,
+		.timeout_ms = LIVEKIT_SHORT_MS, .done = done, .arg = a,
+	};
+	CLEANUP(buf_done) struct buf body;
+	struct errinfo e;
+
+	buf_init(&body, LIVEKIT_BODY_MAX);
+	if (leg)
+		wire_livekit_name_leg(&body, a->room, a->identity);
+	else
+		wire_livekit_name_room(&body, a->room);
+	return attempt_asked(a, livekit_ask(a->lk, a->project, &question, &body, &e));
+}
+
 /* ── looking ────────────────────────────────────────────────────────────────────── */
 
 /* One look shortly before the phone stops ringing: a trunk that is silent to the end and a callee
@@ -245,20 +263,11 @@ static void looked(void *arg, const struct net_answer *answer)
 
 static void look(struct attempt *a)
 {
-	const struct livekit_ask ask = {
-		.method = "RoomService/GetParticipant", .grants = LIVEKIT_GRANT_ROOM_ADMIN, .room = a->room,
-		.timeout_ms = LIVEKIT_SHORT_MS, .done = looked, .arg = a,
-	};
-	CLEANUP(buf_done) struct buf body;
-	struct errinfo e;
-
 	if (a->looking)
 		return;
-	buf_init(&body, LIVEKIT_BODY_MAX);
-	wire_livekit_name_leg(&body, a->room, a->identity);
 	a->look_stage = a->stage;
 	a->look_seen = a->seen;
-	a->looking = attempt_asked(a, livekit_ask(a->lk, a->project, &ask, &body, &e));
+	a->looking = ask(a, "RoomService/GetParticipant", LIVEKIT_GRANT_ROOM_ADMIN, true, looked);
 	if (!a->looking)
 		not_told(a);
 }
@@ -281,16 +290,7 @@ static void agent_looked_for(void *arg, const struct net_answer *answer)
 
 static void look_for_agent(struct attempt *a)
 {
-	const struct livekit_ask ask = {
-		.method = "RoomService/ListParticipants", .grants = LIVEKIT_GRANT_ROOM_ADMIN, .room = a->room,
-		.timeout_ms = LIVEKIT_SHORT_MS, .done = agent_looked_for, .arg = a,
-	};
-	CLEANUP(buf_done) struct buf body;
-	struct errinfo e;
-
-	buf_init(&body, LIVEKIT_BODY_MAX);
-	wire_livekit_name_room(&body, a->room);
-	if (!attempt_asked(a, livekit_ask(a->lk, a->project, &ask, &body, &e)))
+	if (!ask(a, "RoomService/ListParticipants", LIVEKIT_GRANT_ROOM_ADMIN, false, agent_looked_for))
 		attempt_look_later(a);
 }
 
@@ -308,22 +308,14 @@ static void room_closed(void *arg, const struct net_answer *answer)
 
 static void close_room(struct attempt *a)
 {
-	const struct livekit_ask ask = {
-		.method = "RoomService/DeleteRoom", .grants = LIVEKIT_GRANT_ROOM_CREATE, .timeout_ms = LIVEKIT_SHORT_MS,
-		.done = room_closed, .arg = a,
-	};
 	struct call_outcome unconfirmed = attempt_outcome(REASON_OUTCOME_UNKNOWN, "end_not_confirmed", false);
-	CLEANUP(buf_done) struct buf body;
-	struct errinfo e;
 
 	if (++a->rounds > CLOSING_ROUNDS_MAX && a->stage != ATTEMPT_DIALING) {
 		LOG_WARN("livekit.not_ended", LOG_ID("call", &a->node.id), LOG_STR("room", a->room));
 		attempt_end(a, &unconfirmed);
 		return;
 	}
-	buf_init(&body, LIVEKIT_BODY_MAX);
-	wire_livekit_name_room(&body, a->room);
-	if (!attempt_asked(a, livekit_ask(a->lk, a->project, &ask, &body, &e)))
+	if (!ask(a, "RoomService/DeleteRoom", LIVEKIT_GRANT_ROOM_CREATE, false, room_closed))
 		attempt_look_later(a);
 }
 
