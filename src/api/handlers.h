@@ -16,6 +16,7 @@ void health_live(struct api *a, struct http_request *rq, const struct route_args
 void health_ready(struct api *a, struct http_request *rq, const struct route_args *args);
 
 /* Of the desk. */
+void calls_dry_run(struct desk *d, struct http_request *rq, const struct route_args *args, struct http_reply *out);
 void credits_get(struct desk *d, struct http_request *rq, const struct route_args *args, struct http_reply *out);
 void credits_ledger(struct desk *d, struct http_request *rq, const struct route_args *args, struct http_reply *out);
 

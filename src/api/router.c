@@ -13,6 +13,7 @@ static const struct route routes[] = {
 	{ "GET",  "/v1/projects/{id}/credits", ANY_KEY,  0,               WAY_DESK, desk_handle, credits_get },
 	{ "GET",  "/v1/projects/{id}/credits/ledger", ANY_KEY, 0,         WAY_DESK, desk_handle, credits_ledger },
 	{ "POST", "/v1/providers/livekit/webhook", 0, NOTICE_BODY_MAX, WAY_NOTICES, notices_livekit },
+	{ "POST", "/v1/calls/outbound", KEY_BIT(KEY_DK), CREATE_BODY_MAX, WAY_DESK, desk_handle, calls_dry_run, "dryRun" },
 	{ "GET",  "/problems/{id}",     0,               0,               WAY_DIRECT, problems_get },
 	{ "GET",  "/healthz",           0,               0,               WAY_DIRECT, health_live  },
 	{ "GET",  "/readyz",            0,               0,               WAY_DIRECT, health_ready },

@@ -1,5 +1,5 @@
-/* What a request for a call may bring along: a key that makes it harmless to repeat, and the
- * wish for problem details. */
+/* What a request for a call may bring along: a key that makes it harmless to repeat, the wish
+ * to be told only, and the wish for problem details. */
 #include "api_fixture.h"
 
 #include "errors.h"
@@ -226,6 +226,114 @@ static void a_time_that_has_passed_is_400_without_a_key(void **state)
 	assert_false(given.body_ok);
 }
 
+/* ── dry run ────────────────────────────────────────────────────────────────────── */
+
+static struct dry_run run_as_said;
+
+static enum err run_said(const struct admission *rq, struct dry_run *out)
+{
+	keep_given(rq);
+	*out = run_as_said;
+	out->trunk = run_as_said.trunk ? xstrdup(run_as_said.trunk) : NULL;
+	return OK;
+}
+
+static enum err run_away(const struct admission *rq, struct dry_run *out)
+{
+	(void)rq;
+	(void)out;
+	return ERR_UNCERTAIN;
+}
+
+static struct fake_request *dry(const char *body, const char *value)
+{
+	return with_argument(create_request(body), "dryRun", value);
+}
+
+/* Whoever admits a call here aborts the test. */
+static int start_dry(void **state)
+{
+	static char trunk[] = "twilio-main";
+
+	run_as_said = (struct dry_run){
+		.trunk = trunk, .priced = true, .ring_timeout_s = 60, .max_duration_s = 600, .rate_mc = 900, .hold_mc = 9000,
+		.increment_s = 6, .minimum_s = 30, .rate_prefix = "+8869", .earliest_ms = INT64_C(1795163520123),
+	};
+	if (start(state))
+		return 1;
+	world.admit = NULL;
+	world.dry_run = run_said;
+	return 0;
+}
+
+static void a_dry_run_tells_all_and_admits_nothing(void **state)
+{
+	struct fake_request *f = dry(GOOD_BODY, "true");
+
+	(void)state;
+	send_request(f);
+	wait_reply(f);
+	assert_int_equal(f->reply.status, 200);
+	assert_string_equal(f->reply.body,
+		"{\"success\":true,\"dryRun\":true,\"accepted\":true,\"refusals\":[],\"from\":\"+886912345678\","
+		"\"to\":\"+886987654321\",\"trunk\":{\"name\":\"twilio-main\"},\"ringTimeoutSeconds\":60,"
+		"\"maxDurationSeconds\":600,\"holdMilliCents\":9000,\"rate\":{\"prefix\":\"+8869\",\"milliCentsPerMinute\":900,"
+		"\"incrementSeconds\":6,\"minimumSeconds\":30},\"scheduledAt\":null,"
+		"\"earliestStartAt\":\"2026-11-20T08:32:00.123Z\"}");
+	request_free(f);
+}
+
+static void a_dry_run_lists_the_bodys_mistakes_before_what_the_database_says(void **state)
+{
+	struct fake_request *f = dry("{\"projectId\":\"p\",\"fromNumber\":\"+886912345678\",\"toNumber\":7}", "true");
+
+	(void)state;
+	run_as_said = (struct dry_run){ .refusals = { ADMIT_NUMBER_INACTIVE, ADMIT_NO_CREDITS }, .n_refusals = 2 };
+	send_request(f);
+	wait_reply(f);
+	assert_int_equal(f->reply.status, 200);
+	CHECK_BODY_HAS(f, "\"accepted\":false,\"refusals\":[{\"status\":400,\"code\":\"validation_failed\",\"error\":\"");
+	CHECK_BODY_HAS(f, ",\"details\":[{\"pointer\":\"/toNumber\",");
+	CHECK_BODY_HAS(f, "},{\"status\":400,\"code\":\"number_inactive\",");
+	CHECK_BODY_HAS(f, "},{\"status\":402,\"code\":\"insufficient_credits\",");
+	CHECK_BODY_HAS(f, "\"to\":null,\"trunk\":null,\"ringTimeoutSeconds\":null,\"maxDurationSeconds\":null,"
+	                  "\"holdMilliCents\":null,\"rate\":null,\"scheduledAt\":null,\"earliestStartAt\":null}");
+	assert_null(given.to);
+	assert_string_equal(given_project, "p");
+	request_free(f);
+}
+
+static void a_dry_run_with_an_unknown_key_is_401_and_tells_nothing(void **state)
+{
+	(void)state;
+	run_as_said = (struct dry_run){ .refusals = { ADMIT_KEY_UNKNOWN }, .n_refusals = 1 };
+	CHECK_ANSWER(dry("{broken", "true"), 401, CODE("credentials_invalid"));
+	CHECK_ANSWER(dry(GOOD_BODY, "perhaps"), 401, CODE("credentials_invalid"));
+	CHECK_ANSWER(with_argument(request_new("POST", PATH, GOOD_BODY), "dryRun", "true"), 401, CODE("credentials_missing"));
+	CHECK_ANSWER(with_argument(with_key(request_new("POST", PATH, GOOD_BODY), kros_key), "dryRun", "true"), 401,
+	             CODE("credentials_invalid"));
+}
+
+static void dry_run_is_true_or_false_and_nothing_else(void **state)
+{
+	static const char *const wrong[] = { "", "1", "TRUE", "yes", "true " };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+		CHECK_ANSWER(dry(GOOD_BODY, wrong[i]), 400, "the argument dryRun must be true or false");
+	world.admit = admit_as_said;
+	world.dry_run = NULL;
+	CHECK_ANSWER(dry(GOOD_BODY, "false"), 200, "queued");
+	CHECK_ANSWER(with_argument(create_request(GOOD_BODY), "other", "true"), 200, "queued");
+}
+
+static void a_dry_run_can_be_sent_again_whatever_happened(void **state)
+{
+	(void)state;
+	world.dry_run = run_away;
+	CHECK_ANSWER(dry(GOOD_BODY, "true"), 503, CODE("database_unavailable"));
+}
+
 /* ── problem details ────────────────────────────────────────────────────────────── */
 
 static void who_asks_for_problem_details_gets_them_with_everything_else(void **state)
@@ -293,6 +401,7 @@ static void every_problem_can_be_read_where_its_type_points(void **state)
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, start, stop_api)
+#define DRY(f) cmocka_unit_test_setup_teardown(f, start_dry, stop_api)
 
 int main(void)
 {
@@ -308,6 +417,11 @@ int main(void)
 		T(a_replayed_refusal_has_the_first_requests_id),
 		T(another_body_is_422_and_a_running_first_one_409_with_retry_after),
 		T(a_time_that_has_passed_is_400_without_a_key),
+		DRY(a_dry_run_tells_all_and_admits_nothing),
+		DRY(a_dry_run_lists_the_bodys_mistakes_before_what_the_database_says),
+		DRY(a_dry_run_with_an_unknown_key_is_401_and_tells_nothing),
+		DRY(dry_run_is_true_or_false_and_nothing_else),
+		DRY(a_dry_run_can_be_sent_again_whatever_happened),
 		T(who_asks_for_problem_details_gets_them_with_everything_else),
 		T(who_does_not_ask_gets_plain_json),
 		T(a_refusal_before_the_body_can_be_problem_details_too),
