@@ -123,7 +123,14 @@ static const struct look looks[] = {
 	  LOOK("credits",
 	  "select format('%s / %s: account ''%s'' has nothing left', o.name, p.public_id, a.name)"
 	  PER_ORG "join projects p using (org_id) join credit_accounts a using (org_id, account_id)"
-	  " where p.rate_mc > 0 and a.balance_mc - a.held_mc <= 0") },
+	  " where (p.rate_mc > 0 or exists (select from rates r where r.org_id = p.org_id and r.rate_mc > 0))"
+	  "  and a.balance_mc - a.held_mc <= 0") },
+	{ "credits", FINDING_WARN, "every project without an account of its own draws on its organization's default",
+	  LOOK("default_accounts",
+	  "select format('%s / %s: has no account of its own and draws on ''%s'', not on the organization''s default; set it"
+	  " right with `callgate apply` and a document that has \"account\": null in this project', o.name, p.public_id, a.name)"
+	  PER_ORG "join projects p using (org_id) join credit_accounts a using (org_id, account_id)"
+	  " where not p.own_account and p.account_id is distinct from o.default_account") },
 	{ "credits", FINDING_FAIL, "what is held is what the living calls hold",
 	  LOOK("holds",
 	  LIVING ", held as (select v.org_id, c.account_id, sum(c.hold_mc) as mc from living v" ITS_CALL("v")
