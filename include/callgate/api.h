@@ -45,6 +45,7 @@ struct api_hooks {
 	enum err (*check_notice)(void *arg, const char *driver, const char *authorization, const char *body, size_t len,
 	                         struct provider_note *out, char event_id[PROVIDER_EVENT_ID_SIZE], struct errinfo *e);
 	void (*noticed)(void *arg);     /* messages were stored */
+	void (*canceled)(void *arg);    /* the end of calls in flight was asked for; after the commit */
 };
 
 enum err api_start(const struct api_config *c, const struct api_hooks *hooks, struct api **out, struct errinfo *e) MUST_USE;

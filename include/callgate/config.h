@@ -23,7 +23,7 @@ struct config {
 	bool           lock_per_org;
 	bool           access_log;
 	int            lease_ttl_ms, margin_s, queue_ttl_s, max_inflight, max_attempts, retry_base_ms, drain_s;
-	int            retention_days;
+	int            priority_ageing_s, idempotency_days, retention_days;
 	double         simulator_speed;
 	char          *simulator_ledger;        /* or NULL */
 	bool           simulator_instant;

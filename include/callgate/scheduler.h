@@ -25,6 +25,8 @@ struct scheduler_config {
 	int         max_attempts;       /* dials of one call, counting only those that certainly rang nobody */
 	int         retry_base_ms;      /* wait before the second attempt; doubles            */
 	int         drain_ms;           /* scheduler_stop: wait so long for calls to end      */
+	int         ageing_ms;          /* waiting so long raises a call's priority by one; 0: never */
+	int         idempotency_days;   /* keys are forgotten after so long; 0: never         */
 };
 
 /* `drivers` makes the providers: called once each at start with the scheduler's event

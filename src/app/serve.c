@@ -83,6 +83,15 @@ static void on_noticed(void *arg)
 		scheduler_noticed(s);
 }
 
+static void on_canceled(void *arg)
+{
+	struct serve *v = arg;
+	struct scheduler *s = atomic_load(&v->scheduler);
+
+	if (s)
+		scheduler_canceled(s);
+}
+
 static void on_readiness(void *arg, struct api_readiness *out)
 {
 	struct serve *v = arg;
@@ -174,7 +183,7 @@ static void raise_file_limit(int connections)
 static enum err open_doors(struct serve *v, struct errinfo *e)
 {
 	const struct config *c = &v->config;
-	const struct api_hooks hooks = { v, on_queued, on_readiness, on_check_notice, on_noticed };
+	const struct api_hooks hooks = { v, on_queued, on_readiness, on_check_notice, on_noticed, on_canceled };
 	const struct api_config api = {
 		.database_url = c->database_url,
 		.intake_batches = c->intake_batches,
@@ -248,6 +257,8 @@ static enum err start_scheduler(struct serve *v, struct errinfo *e)
 		.max_attempts = c->max_attempts,
 		.retry_base_ms = c->retry_base_ms,
 		.drain_ms = c->drain_s * 1000,
+		.ageing_ms = c->priority_ageing_s * 1000,
+		.idempotency_days = c->idempotency_days,
 	};
 	struct scheduler *s;
 	enum err err;

@@ -74,6 +74,10 @@ static const struct option options[] = {
 	  "wait before the second dial; doubles with each" },
 	{ "CALLGATE_DRAIN_S", OPT_INT, AT(drain_s), 0, 86400, "30",
 	  "when asked to stop, wait so long for calls in flight; others adopt the rest" },
+	{ "CALLGATE_PRIORITY_AGEING_S", OPT_INT, AT(priority_ageing_s), 0, 86400, "60",
+	  "a call that waits so long has the share of the next higher priority; 0: never" },
+	{ "CALLGATE_IDEMPOTENCY_DAYS", OPT_INT, AT(idempotency_days), 7, 3650, "7",
+	  "days for which an Idempotency-Key is remembered, and longer while its call lives" },
 	{ "CALLGATE_RETENTION_DAYS", OPT_INT, AT(retention_days), 0, 36500, "90",
 	  "days after which ended calls are dropped; 0 keeps them" },
 

@@ -58,6 +58,8 @@ static void enter(struct scheduler *s, struct inflight *in, int64_t now)
 	}
 	f = flight_new(&s->flights, &s->tenants, in, now);
 	f->paced = planned;
+	if (f->attempt == 1)            /* others have waited for something else, too */
+		fair_waited(&s->tenants, &in->lane, f->due_at * 1000, now * 1000);
 	f->driver = driver_find(s, in->driver);
 	f->stage = STAGE_READY;
 	if (!flight_may_dial(s, f, now))

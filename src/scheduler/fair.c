@@ -13,12 +13,15 @@ static int least(int a, int b)
 }
 
 /* A lane's share within its organization: the project's weight, and high before low
- * priority in a proportion, never absolutely, so that nothing starves. */
-static int lane_weight(const struct lane *lane)
+ * priority in a proportion, never absolutely, so that nothing starves. Who has waited long
+ * has the share of a higher priority: a flood above cannot keep the rest at a trickle. */
+static int lane_weight(const struct tenants *t, const struct lane *lane, int64_t now_us)
 {
 	static const int by_prio[] = { 16, 4, 1 };
 	int prio = lane->place.key.prio > 2 ? 2 : lane->place.key.prio;
+	int64_t raised = t->ageing_us > 0 && lane->since_us > 0 ? (now_us - lane->since_us) / t->ageing_us : 0;
 
+	prio = raised >= prio ? 0 : raised > 0 ? prio - (int)raised : prio;
 	return by_prio[prio] * (lane->project->limits.weight > 0 ? lane->project->limits.weight : 1);
 }
 
@@ -130,7 +133,7 @@ static void serve(struct tenants *t, struct org *org, int budget, int64_t now_us
 			continue;
 		}
 		if (lane->deficit <= 0)
-			lane->deficit += lane_weight(lane);
+			lane->deficit += lane_weight(t, lane, now_us);
 		n = least(least(n, lane->deficit), least(org->deficit, budget - out->total));
 		take(out, lane, n);
 		if (lane->deficit <= 0) {
@@ -186,6 +189,11 @@ bool fair_got(struct tenants *t, struct plan *p, const struct lane_key *key, int
 		return false;
 	p->got[lane->want]++;
 	return true;
+}
+
+void fair_waited(struct tenants *t, const struct lane_key *key, int64_t since_us, int64_t now_us)
+{
+	tenants_lane(t, key, now_us)->since_us = since_us;
 }
 
 void fair_settle(struct tenants *t, struct plan *p)

@@ -23,6 +23,9 @@ struct plan {
 void fair_plan(struct tenants *t, int budget, int64_t now_us, struct plan *out);
 /* One call of that lane was claimed. False: the plan did not ask for it. */
 bool fair_got(struct tenants *t, struct plan *p, const struct lane_key *lane, int64_t now_us);
+/* That call had waited since then. A lane is served oldest first, so those behind it have not
+ * waited longer, nor much shorter. */
+void fair_waited(struct tenants *t, const struct lane_key *lane, int64_t since_us, int64_t now_us);
 /* The claim is done. Reservations of calls that came stay with the caller. A lane that
  * gave less than was asked for is empty. */
 void fair_settle(struct tenants *t, struct plan *p);

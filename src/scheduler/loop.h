@@ -24,7 +24,7 @@
 
 /* When the next of the recurring duties is due, mono ms. */
 struct duties {
-	int64_t limits, counts, lanes, promote, overdue, expire, expire_due, prune, notices, forget, senders, cancels;
+	int64_t limits, counts, lanes, promote, overdue, expire, expire_due, prune, notices, forget, senders, cancels, keys;
 	int64_t notify;         /* INT64_MAX: nobody has to be told */
 };
 

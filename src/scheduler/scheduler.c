@@ -66,7 +66,7 @@ static int64_t duties_due(const struct scheduler *s)
 	due = earlier(due, earlier(s->due.overdue, s->due.expire));
 	due = earlier(due, earlier(s->due.notices, s->due.forget));
 	due = earlier(due, earlier(s->due.senders, s->due.cancels));
-	due = earlier(due, s->due.expire_due);
+	due = earlier(due, earlier(s->due.expire_due, s->due.keys));
 	if (s->tenants.unknown)
 		due = 0;
 	return earlier(due, s->due.notify);
@@ -246,6 +246,7 @@ static struct scheduler *scheduler_new(const struct scheduler_config *c)
 	tenants_init(&s->tenants);
 	flights_init(&s->flights);
 	lease_init(&s->lease, c->lease_ttl_ms);
+	s->tenants.ageing_us = (int64_t)c->ageing_ms * 1000;
 	s->live = 1;
 	s->due.notify = INT64_MAX;
 	s->plan.ready_us = INT64_MAX;

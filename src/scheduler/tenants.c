@@ -217,6 +217,7 @@ void lane_drained(struct tenants *t, struct lane *lane)
 	if (!lane->waiting)
 		return;
 	lane->waiting = false;
+	lane->since_us = 0;
 	TAILQ_REMOVE(&org->waiting, lane, link);
 	if (TAILQ_EMPTY(&org->waiting)) {
 		org->active = false;

@@ -49,6 +49,7 @@ struct lane {
 	int                deficit;
 	int                want;        /* index in the plan, -1 outside of it */
 	struct id          low;         /* nothing visible waits at or below   */
+	int64_t            since_us;    /* since when the call claimed last had waited, mono; 0: not known */
 	TAILQ_ENTRY(lane)  link;
 };
 TAILQ_HEAD(lane_list, lane);
@@ -68,6 +69,7 @@ struct tenants {
 	struct org_list ring;
 	unsigned        generation;
 	int             start_tokens;   /* a new bucket holds so many */
+	int64_t         ageing_us;      /* waiting so long raises the priority by one; 0: never */
 	bool            unknown;        /* somebody's limits were missing: read them again */
 };
 

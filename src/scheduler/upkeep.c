@@ -23,6 +23,9 @@
 #define OVERDUE_MAX    256
 #define EXPIRE_MAX     1000
 #define EXPIRE_DUE_MS  1000
+#define KEYS_MS        60000
+#define KEYS_SOON_MS   200      /* while there are more */
+#define KEYS_MAX       2000
 #define EXPIRE_DUE_MAX 100      /* a shard and time */
 #define ADOPT_MAX      1000
 
@@ -487,6 +490,21 @@ static void expire_due(struct scheduler *s, int64_t now)
 		s->due.expire_due = now;        /* a shard may have more */
 }
 
+/* ── keys of repeated requests ──────────────────────────────────────────────────── */
+
+static void forget_keys(struct scheduler *s, int64_t now)
+{
+	struct errinfo e;
+	int gone = 0;
+
+	s->due.keys = s->config.idempotency_days ? now + jitter(s, KEYS_MS) : INT64_MAX;
+	if (!s->config.idempotency_days ||
+	    !db_went(s, store_idempotency_prune(s->store, s->config.idempotency_days, KEYS_MAX, &gone, &e), "keys", &e))
+		return;
+	if (gone >= KEYS_MAX)
+		s->due.keys = now + KEYS_SOON_MS;
+}
+
 /* ── all of them ────────────────────────────────────────────────────────────────── */
 
 void do_duties(struct scheduler *s, int64_t now)
@@ -499,6 +517,7 @@ void do_duties(struct scheduler *s, int64_t now)
 		{ s->due.expire,  expire },
 		{ s->due.expire_due, expire_due },
 		{ s->due.cancels, take_cancels },
+		{ s->due.keys,    forget_keys },
 		{ s->due.notices, take_notices },
 		{ s->due.forget,  forget_notices },
 		{ s->due.senders, learn_senders },

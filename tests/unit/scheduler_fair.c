@@ -267,6 +267,49 @@ static void priorities_share_but_high_goes_first(void **state)
 	tenants_done(&t);
 }
 
+/* What waited in a lane of low priority has the share of normal after a while, then of high. */
+static void who_waits_long_has_the_share_of_a_higher_priority(void **state)
+{
+	static const struct { int64_t waited; int rounds; int64_t least, most; } shares[] = {
+		{ 59, 17, 90, 110 }, { 61, 20, 390, 410 }, { 121, 20, 990, 1010 }, { 86400, 20, 990, 1010 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(shares); i++) {
+		int64_t now = 100000 * SECOND;
+		struct tenants t;
+		struct queue_of q[3];
+
+		set_up(&t, q, 1, NULL);
+		t.ageing_us = 60 * SECOND;
+		q[1] = q[2] = q[0];
+		q[0].backlog = 0;
+		q[1].lane.prio = 2;
+		q[2].lane.prio = 0;
+		tenants_wait(&t, &q[1].lane, now);
+		tenants_wait(&t, &q[2].lane, now);
+		fair_waited(&t, &q[1].lane, now - shares[i].waited * SECOND, now);
+		for (int n = 0; n < shares[i].rounds; n++)
+			claim(&t, q, 3, 100, now, false);
+		assert_in_range(q[1].served, shares[i].least, shares[i].most);
+		tenants_done(&t);
+	}
+}
+
+static void a_lane_that_was_emptied_begins_young(void **state)
+{
+	struct tenants t;
+	struct queue_of q[1];
+
+	(void)state;
+	set_up(&t, q, 1, NULL);
+	fair_waited(&t, &q[0].lane, 1, SECOND);
+	q[0].backlog = 1;
+	claim(&t, q, 1, 10, SECOND, false);
+	assert_int_equal(tenants_lane(&t, &q[0].lane, SECOND)->since_us, 0);
+	tenants_done(&t);
+}
+
 static void lost_shards_are_forgotten_with_everything_in_them(void **state)
 {
 	struct tenants t;
@@ -351,6 +394,8 @@ int main(void)
 		cmocka_unit_test(a_slow_trunk_holds_nobody_else_up_and_says_when),
 		cmocka_unit_test(nothing_is_taken_where_limits_are_unknown_or_switched_off),
 		cmocka_unit_test(priorities_share_but_high_goes_first),
+		cmocka_unit_test(who_waits_long_has_the_share_of_a_higher_priority),
+		cmocka_unit_test(a_lane_that_was_emptied_begins_young),
 		cmocka_unit_test(lost_shards_are_forgotten_with_everything_in_them),
 		cmocka_unit_test(a_lane_is_empty_only_when_its_head_was_looked_at),
 		cmocka_unit_test(a_trunk_without_its_provider_rests_and_then_one_call_tries),

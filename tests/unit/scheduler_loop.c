@@ -376,6 +376,13 @@ enum err store_expire_due(struct store *s, int64_t id, uint64_t shards, int max,
 	return OK;
 }
 
+enum err store_idempotency_prune(struct store *s, int days, int max, int *gone, struct errinfo *e)
+{
+	(void)s, (void)days, (void)max, (void)e;
+	*gone = 0;
+	return OK;
+}
+
 enum err store_cancels_find(struct store *s, int64_t id, int max, struct call_ref **out, size_t *n, struct errinfo *e)
 {
 	(void)s, (void)max, (void)e;
@@ -493,6 +500,9 @@ static struct {
 	int                       dialed_attempt;
 	_Atomic enum err          dial_result, prepare_result;
 	atomic_int                unprepared;
+	bool                      obedient;     /* a hang-up ends the call */
+	bool                      answered;
+	_Atomic enum err          hangup_result;
 	bool                      silent;       /* neither ready nor any word after the dial */
 	bool                      intended_first;       /* at every dial the intent was committed */
 	enum provider_event_kind  dial_says, lookup_says;
@@ -561,8 +571,12 @@ static enum err fake_lookup(struct provider *p, const struct dial_request *rq, s
 
 static enum err fake_hangup(struct provider *p, const struct dial_request *rq, struct errinfo *e)
 {
-	(void)p, (void)rq, (void)e;
+	(void)p;
 	carrier.hangups++;
+	if (carrier.hangup_result)
+		return err_set(e, carrier.hangup_result, "as asked");
+	if (carrier.obedient)
+		say(rq, PROVIDER_ENDED, carrier.answered ? REASON_AGENT_HANGUP : REASON_CANCELED);
 	return OK;
 }
 
@@ -982,6 +996,189 @@ static void a_call_not_in_memory_that_completed_was_answered(void **state)
 	assert_int_equal(r->state, CALL_IN_PROGRESS);
 }
 
+/* ── cancels ────────────────────────────────────────────────────────────────────── */
+
+static void ask_for_the_end(struct row *r)
+{
+	lock();
+	r->cancel = true;
+	unlock();
+	scheduler_canceled(sched);
+}
+
+static void until_dialed(int n)
+{
+	int64_t end = mono_ms() + 8000;
+
+	while (carrier.dials < n && mono_ms() < end)
+		usleep(1000);
+	assert_int_equal(carrier.dials, n);
+	usleep(20000);
+}
+
+static void a_call_whose_end_is_asked_for_is_hung_up(void **state)
+{
+	struct row *r = add(QUEUED, 0);
+
+	(void)state;
+	carrier.dial_says = PROVIDER_RINGING;
+	carrier.obedient = true;
+	start();
+	until_dialed(1);
+	ask_for_the_end(r);
+	until(r, ENDED);
+	assert_int_equal(carrier.hangups, 1);
+	assert_int_equal(r->outcome.reason, REASON_CANCELED);
+}
+
+/* What was asked of another gateway stands in the row, and is found without a word. */
+static void a_cancel_is_found_though_nobody_tells_of_it(void **state)
+{
+	struct row *r = add(QUEUED, 0);
+
+	(void)state;
+	carrier.dial_says = PROVIDER_RINGING;
+	carrier.obedient = true;
+	start();
+	until_dialed(1);
+	lock();
+	r->cancel = true;
+	unlock();
+	until(r, ENDED);
+	assert_int_equal(carrier.hangups, 1);
+}
+
+static void after_a_cancel_there_is_no_other_attempt(void **state)
+{
+	struct row *r = add(QUEUED, 0);
+	struct provider_event ev = { .kind = PROVIDER_ENDED, .org_id = 1, .attempt = 1,
+	                             .outcome = { .reason = REASON_CARRIER_UNAVAILABLE, .never_rang = true } };
+
+	(void)state;
+	carrier.dial_says = PROVIDER_ACCEPTED;
+	start();
+	until_dialed(1);
+	ev.call_id = r->id;
+	lock();
+	r->cancel = true;               /* the scheduler has not heard of it */
+	unlock();
+	carrier.on_event(carrier.arg, &ev);
+	until(r, ENDED);
+	assert_int_equal(retries(), 0);
+	assert_int_equal(carrier.dials, 1);
+}
+
+/* A hang-up while nobody knows whether it was dialed: asked again when the provider has it. */
+static void an_uncertain_call_is_hung_up_once_it_is_found(void **state)
+{
+	struct row *r = add(QUEUED, 0);
+
+	(void)state;
+	carrier.dial_says = PROVIDER_UNCERTAIN;
+	carrier.lookup_says = PROVIDER_ANSWERED;
+	carrier.hangup_result = ERR_NOT_FOUND;
+	carrier.answered = carrier.obedient = true;
+	start();
+	until_dialed(1);
+	ask_for_the_end(r);
+	usleep(30000);
+	carrier.hangup_result = OK;
+	until(r, ENDED);
+	assert_true(carrier.hangups >= 2);
+	assert_int_equal(r->outcome.reason, REASON_AGENT_HANGUP);       /* the row makes of it what it was */
+	assert_int_equal(r->state, CALL_IN_PROGRESS);
+}
+
+/* The owner died after it had promised to hang up. */
+static void an_adopted_call_whose_end_was_asked_for_is_hung_up(void **state)
+{
+	struct row *r = add(INFLIGHT, 3);
+
+	(void)state;
+	r->cancel = true;
+	carrier.lookup_says = PROVIDER_RINGING;
+	carrier.lookups = 2;
+	carrier.obedient = true;
+	start();
+	until(r, ENDED);
+	assert_true(carrier.hangups >= 1);
+	assert_int_equal(carrier.dials, 0);
+	assert_int_equal(r->outcome.reason, REASON_CANCELED);
+}
+
+/* Its row is gone when the room is ready: nobody is dialed, and the room does not stay. */
+static void a_claimed_call_that_was_canceled_leaves_no_room(void **state)
+{
+	struct row *r;
+	struct dial_request rq = { .org_id = 1, .attempt = 1 };
+	int64_t end = mono_ms() + 8000;
+
+	(void)state;
+	driver_ops = &careful_ops;
+	r = add(QUEUED, 0);
+	carrier.silent = true;
+	start();
+	until(r, INFLIGHT);
+	while (carrier.prepares == 0 && mono_ms() < end)
+		usleep(1000);
+	lock();
+	r->where = ENDED;
+	rq.call_id = r->id;
+	unlock();
+	say(&rq, PROVIDER_READY, REASON_NONE);
+	while (carrier.hangups == 0 && mono_ms() < end)
+		usleep(1000);
+	assert_int_equal(carrier.hangups, 1);
+	assert_int_equal(carrier.dials, 0);
+}
+
+/* ── bounds ─────────────────────────────────────────────────────────────────────── */
+
+static void a_call_past_its_last_moment_is_not_dialed(void **state)
+{
+	struct row *r = add(QUEUED, 0);
+
+	(void)state;
+	r->expires_ms = mono_ms() - 1;
+	start();
+	until(r, ENDED);
+	assert_int_equal(carrier.dials, 0);
+	assert_int_equal(r->outcome.reason, REASON_QUEUE_EXPIRED);
+}
+
+static void nor_if_that_moment_came_while_it_got_ready(void **state)
+{
+	struct row *r;
+	struct dial_request rq = { .org_id = 1, .attempt = 1 };
+
+	(void)state;
+	driver_ops = &careful_ops;
+	r = add(QUEUED, 0);
+	r->expires_ms = mono_ms() + 300;
+	rq.call_id = r->id;
+	carrier.silent = true;
+	start();
+	until(r, INFLIGHT);
+	usleep(350000);
+	say(&rq, PROVIDER_READY, REASON_NONE);
+	until(r, ENDED);
+	assert_int_equal(carrier.dials, 0);
+	assert_int_equal(carrier.hangups, 1);
+	assert_int_equal(r->outcome.reason, REASON_QUEUE_EXPIRED);
+}
+
+static void without_a_provider_a_call_waits_to_its_own_bound_at_most(void **state)
+{
+	struct row *r = add(QUEUED, 0);
+
+	(void)state;
+	r->expires_ms = mono_ms() + 400;
+	carrier.dial_result = ERR_UNAVAILABLE;
+	start();
+	until(r, ENDED);
+	assert_int_equal(r->outcome.reason, REASON_QUEUE_EXPIRED);
+}
+
 static void no_call_lives_past_its_bound(void **state)
 {
 	struct row *r = add(QUEUED, 0);
@@ -1051,6 +1248,15 @@ int main(void)
 		TEST(a_call_dialed_after_a_lost_intent_is_not_dialed_again_when_the_lease_goes),
 		TEST(the_last_word_of_a_call_not_in_memory_counts),
 		TEST(a_call_not_in_memory_that_completed_was_answered),
+		TEST(a_call_whose_end_is_asked_for_is_hung_up),
+		TEST(a_cancel_is_found_though_nobody_tells_of_it),
+		TEST(after_a_cancel_there_is_no_other_attempt),
+		TEST(an_uncertain_call_is_hung_up_once_it_is_found),
+		TEST(an_adopted_call_whose_end_was_asked_for_is_hung_up),
+		TEST(a_claimed_call_that_was_canceled_leaves_no_room),
+		TEST(a_call_past_its_last_moment_is_not_dialed),
+		TEST(nor_if_that_moment_came_while_it_got_ready),
+		TEST(without_a_provider_a_call_waits_to_its_own_bound_at_most),
 		TEST(no_call_lives_past_its_bound),
 		TEST(a_stop_puts_back_what_was_only_claimed),
 		TEST(a_stop_leaves_living_calls_to_the_next),
