@@ -361,30 +361,44 @@ static enum err sim_lookup(struct provider *p, const struct dial_request *rq, st
 	return err;
 }
 
-static enum err sim_hangup(struct provider *p, const struct dial_request *rq, struct errinfo *e)
+/* What had happened by now, told or not: a call that nobody asked about was answered all
+ * the same. */
+static bool had_come(const struct simulator *s, const struct sim_call *c, enum provider_event_kind kind)
+{
+	int64_t now_ms = simulated_ms(s, mono_us() - c->began_us);
+
+	for (int i = 0; i < c->life.n; i++)
+		if (c->life.steps[i].kind == kind && (i < c->next || c->life.steps[i].at_ms <= now_ms))
+			return true;
+	return false;
+}
+
+static void end_by_us(struct simulator *s, struct sim_call *c)
 {
 	static const struct call_outcome by_agent = { .reason = REASON_AGENT_HANGUP };
 	static const struct call_outcome canceled = { .reason = REASON_CANCELED, .sip_code = 487,
 	                                              .sip_phrase = "Request Terminated" };
+	bool answered = had_come(s, c, PROVIDER_ANSWERED);
+
+	c->hung_up = true;
+	c->hidden = false;
+	c->life.steps[c->next].kind = PROVIDER_ENDED;
+	c->life.steps[c->next].at_ms = 0;
+	c->life.steps[c->next].outcome = answered ? &by_agent : &canceled;
+	c->life.n = c->next + 1;
+	go_on(s, c);
+}
+
+static enum err sim_hangup(struct provider *p, const struct dial_request *rq, struct errinfo *e)
+{
 	struct simulator *s = of(p);
 	struct sim_call *c;
-	bool answered = false, ended = false;
 
 	pthread_mutex_lock(&s->mutex);
 	c = find(s, rq);
-	for (int i = 0; c && i < c->next; i++) {
-		answered |= c->life.steps[i].kind == PROVIDER_ANSWERED;
-		ended |= c->life.steps[i].kind == PROVIDER_ENDED;
-	}
-	if (c && !ended && !c->hung_up) {
-		c->hung_up = true;
-		c->hidden = false;
-		c->life.steps[c->next].kind = PROVIDER_ENDED;
-		c->life.steps[c->next].at_ms = 0;
-		c->life.steps[c->next].outcome = answered ? &by_agent : &canceled;
-		c->life.n = c->next + 1;
-		go_on(s, c);
-	}
+	/* One that has ended has nothing left to end; if that was not told yet, it will be. */
+	if (c && !c->hung_up && !had_come(s, c, PROVIDER_ENDED))
+		end_by_us(s, c);
 	pthread_mutex_unlock(&s->mutex);
 	return c ? OK : err_set(e, ERR_NOT_FOUND, "the simulator has no such call");
 }
