@@ -59,7 +59,7 @@ def run(folder, database, page):
     parts = blocks(page)
     script = [PRELUDE, "exec 2>&1; " + ("" if page == "README.md" else ". build/dev.env")]
     for n, block in enumerate(parts):
-        script += [f"echo '--- {n}' >>statuses; echo '--- {n}'", block]
+        script += [f"echo '--- {n}' >>statuses; printf '\\n--- {n}\\n'", block]
     (folder / "script").write_text("\n".join(script))
     done = subprocess.run(["bash", "script"], cwd=folder, env={**environment(database.url), "CALLGATE_BIN": str(BIN)},
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
