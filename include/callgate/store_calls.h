@@ -20,7 +20,8 @@ struct caller {
 enum admit_outcome {
 	ADMIT_ACCEPTED = 0,
 	ADMIT_KEY_UNKNOWN,      /* 401 no such key, revoked or expired                */
-	ADMIT_BODY_INVALID,     /* 400 the key is good and body_ok was false          */
+	ADMIT_BODY_INVALID,     /* 400 the key is good and body_ok was false, or it has
+	                         * expired                                            */
 	ADMIT_PROJECT_DENIED,   /* 403 unknown project, or the user is not a member   */
 	ADMIT_NUMBER_UNKNOWN,   /* 404 the organization has no such number            */
 	ADMIT_POOL_DENIED,      /* 403 the number is in no pool of the user           */
@@ -60,7 +61,8 @@ struct admission {
 	int           max_duration_s;   /* 0: the project's                           */
 	int16_t       prio;             /* 0 high, 1 normal, 2 low                    */
 	int64_t       scheduled_ms;     /* UTC; 0, or not later than now: at once     */
-	int64_t       expires_ms;       /* UTC; 0: none of its own                    */
+	int64_t       expires_ms;       /* UTC; 0: none of its own; where it has passed, the
+	                                 * body is invalid, unless idem_key was used before */
 	/* A digest of route and key, and one of the body; NULL: no Idempotency-Key. What
 	 * is stored, in the same commit, are accepted calls and the refusals 402, 404 and
 	 * 409 of the call itself; a request refused otherwise may be sent again. */

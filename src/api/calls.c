@@ -109,10 +109,15 @@ static void fill_admission(struct create_item *item, const struct caller *key)
 	memcpy(item->admission.key_hash, key->hash, sizeof key->hash);
 }
 
-/* Nothing is wrong but that its time has passed, maybe since it was sent for the first time. */
-static bool only_late(const struct create_item *item)
+/* Nothing is wrong but that its time has passed, maybe since it was sent for the first time:
+ * who asks again what became of it must not be told of the clock instead. As something that
+ * has expired it cannot be more than a replay. */
+static void allow_replay(struct create_item *item)
 {
-	return item->call.late > 0 && item->call.late == item->problems->count;
+	if (item->call.late == 0 || item->call.late < item->problems->count)
+		return;
+	item->admission.body_ok = true;
+	item->admission.expires_ms = 1;
 }
 
 /* A body that is no good goes to the database all the same: with a key that is no good
@@ -131,7 +136,9 @@ struct create_item *create_item_new(struct http_request *rq, const struct caller
 			item->body_error = API_VALIDATION_FAILED;
 	}
 	fill_admission(item, key);
-	if (item->call.idem_key[0] && (!item->problems || only_late(item)))
+	if (item->call.idem_key[0] && item->problems)
+		allow_replay(item);
+	if (item->call.idem_key[0] && item->admission.body_ok)
 		print_idem(item);
 	return item;
 }

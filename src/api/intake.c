@@ -55,16 +55,28 @@ static enum api_error error_of(const struct create_item *item, enum err batch)
 {
 	switch (item->admission.outcome) {
 	case ADMIT_PENDING:      return api_error_of_err(batch);
-	case ADMIT_BODY_INVALID: return item->body_error ? item->body_error : API_INTERNAL;
+	case ADMIT_BODY_INVALID: return item->body_error;
 	default:                 return api_error_of_admit(item->admission.outcome);
 	}
+}
+
+/* By the database's clock it has expired, by ours it had not. */
+static void blame_expiry(struct create_item *item)
+{
+	item->body_error = API_VALIDATION_FAILED;
+	item->problems = xcalloc(1, sizeof *item->problems);
+	wire_problem_add(item->problems, "/expiresAt", "expiresAt is in the past");
 }
 
 /* `batch` is the error of those that were not settled. */
 static void answer(struct create_item *item, enum err batch)
 {
 	const struct admission *a = &item->admission;
-	enum api_error error = error_of(item, batch);
+	enum api_error error;
+
+	if (a->outcome == ADMIT_BODY_INVALID && !item->body_error)
+		blame_expiry(item);
+	error = error_of(item, batch);
 
 	if (a->outcome == ADMIT_FAILED)
 		LOG_ERROR("call.admission_failed", LOG_STR("request_id", a->request_id));

@@ -41,7 +41,7 @@
 	"  join credit_accounts a on" PROBE("a.org_id", "x.org_id", "a.account_id", "x.account_id") \
 	"  order by a.org_id, a.account_id for update of a)," \
 	" item as materialized (" \
-	"  select i.*, case " X("when i.refusal in (1, 3, 5, 6, 10) then i.refusal when i.known then -2") \
+	"  select i.*, case " X("when i.refusal in (1, 3, 5, 6, 10) then i.refusal when i.known then -2 when i.until <= now() then 2") \
 	"              when i.refusal <> 0 then i.refusal" \
 	"              when i.rate_mc = 0 then 0" \
 	"              when " REFUSED_CREDITS \

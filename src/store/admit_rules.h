@@ -41,9 +41,10 @@
 #define REFUSED_CREDITS  "(a.free_mc <= 0 or i.hold_mc > a.free_mc) then 8"
 #define REFUSED_BUSY     "i.taken then 9"
 
-_Static_assert(ADMIT_ACCEPTED == 0 && ADMIT_KEY_UNKNOWN == 1 && ADMIT_PROJECT_DENIED == 3 && ADMIT_NUMBER_UNKNOWN == 4 &&
-               ADMIT_POOL_DENIED == 5 && ADMIT_NUMBER_INACTIVE == 6 && ADMIT_NO_TRUNK == 7 && ADMIT_NO_CREDITS == 8 &&
-               ADMIT_BUSY == 9 && ADMIT_TOO_LONG == 10, "the statements write these numbers");
+_Static_assert(ADMIT_ACCEPTED == 0 && ADMIT_KEY_UNKNOWN == 1 && ADMIT_BODY_INVALID == 2 && ADMIT_PROJECT_DENIED == 3 &&
+               ADMIT_NUMBER_UNKNOWN == 4 && ADMIT_POOL_DENIED == 5 && ADMIT_NUMBER_INACTIVE == 6 &&
+               ADMIT_NO_TRUNK == 7 && ADMIT_NO_CREDITS == 8 && ADMIT_BUSY == 9 && ADMIT_TOO_LONG == 10,
+               "the statements write these numbers");
 
 /* Whether somebody is being called: destination_locks_pkey. */
 #define TAKEN_SQL(dest, scope) "(select true from destination_locks l where l.dest = " dest " and l.scope = " scope " limit 1)"

@@ -226,6 +226,28 @@ static void a_time_that_has_passed_is_400_without_a_key(void **state)
 	assert_false(given.body_ok);
 }
 
+/* What has expired is admitted by no store: it is either a replay or invalid. */
+static void a_time_that_has_passed_since_can_be_a_replay_and_nothing_else(void **state)
+{
+	(void)state;
+	as_said.replayed = true;
+	CHECK_ANSWER(keyed(LATE_BODY, "k"), 200, "0198c5f2-1234-7abc-8def-0123456789ab");
+	assert_true(given.body_ok && given.idem_key && given.expires_ms == 1);
+	as_said.replayed = false;
+	as_said.outcome = ADMIT_BODY_INVALID;
+	CHECK_ANSWER(keyed(LATE_BODY, "k"), 400, "\"pointer\":\"/scheduledAt\"");
+	CHECK_ANSWER(keyed("{\"projectId\":\"p\",\"fromNumber\":\"+886912345678\",\"toNumber\":\"+886987654321\","
+	                   "\"scheduledAt\":\"2020-01-01T00:00:00Z\",\"priority\":1}", "k"), 400, "\"pointer\":\"/priority\"");
+	assert_false(given.body_ok);
+}
+
+static void what_expired_by_the_databases_clock_alone_is_400_too(void **state)
+{
+	(void)state;
+	as_said.outcome = ADMIT_BODY_INVALID;
+	CHECK_ANSWER(create_request(GOOD_BODY), 400, "\"details\":[{\"pointer\":\"/expiresAt\"");
+}
+
 /* ── dry run ────────────────────────────────────────────────────────────────────── */
 
 static struct dry_run run_as_said;
@@ -417,6 +439,8 @@ int main(void)
 		T(a_replayed_refusal_has_the_first_requests_id),
 		T(another_body_is_422_and_a_running_first_one_409_with_retry_after),
 		T(a_time_that_has_passed_is_400_without_a_key),
+		T(a_time_that_has_passed_since_can_be_a_replay_and_nothing_else),
+		T(what_expired_by_the_databases_clock_alone_is_400_too),
 		DRY(a_dry_run_tells_all_and_admits_nothing),
 		DRY(a_dry_run_lists_the_bodys_mistakes_before_what_the_database_says),
 		DRY(a_dry_run_with_an_unknown_key_is_401_and_tells_nothing),
