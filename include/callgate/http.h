@@ -34,6 +34,8 @@ struct http_request {
 /* First value of a request header / query argument, or NULL. Thread-safe until the reply. */
 const char *http_header(const struct http_request *rq, const char *name);
 const char *http_query(const struct http_request *rq, const char *name);
+/* Every query argument in turn; *at begins as 0. False: there are no more. */
+bool        http_query_next(const struct http_request *rq, size_t *at, const char **name, const char **value);
 
 #define HTTP_REPLY_HEADERS 6
 #define HTTP_LINK_MAX      1536 /* with this, all headers fit into what is kept free for them */

@@ -27,6 +27,9 @@ struct call_filter {
 #define STATES_FLYING (STATE_BIT(CALL_INITIATED) | STATE_BIT(CALL_RINGING) | STATE_BIT(CALL_IN_PROGRESS))
 #define STATES_OPEN   (STATE_BIT(CALL_QUEUED) | STATES_FLYING)
 
+/* Whether a key is good, for what is refused for other reasons without a look at any call. */
+enum err store_key_check(struct store *s, const struct caller *caller, bool *known, struct errinfo *e) MUST_USE;
+
 /* What came of one look. */
 struct list_page {
 	enum read_outcome outcome;      /* READ_FOUND, however many; or READ_KEY_UNKNOWN      */

@@ -9,7 +9,8 @@
 
 /* One member from a query argument: projectId, state (names with commas between), outcome,
  * from, to, createdAfter, createdBefore, metadataKey, metadataValue. False: no filter has
- * this name. A value that is no good is a problem with the pointer "?name". `f` begins as
+ * this name. A value that is no good is a problem with the pointer "", as a
+ * JSON Pointer cannot point into a query; the message names the argument. `f` begins as
  * zero; wire_filter_end() says what only shows when all are there. */
 bool wire_filter_argument(struct call_filter *f, const char *name, const char *value, struct wire_problems *ps);
 void wire_filter_end(const struct call_filter *f, struct wire_problems *ps);

@@ -20,9 +20,10 @@ void create_item_free(struct create_item *item)
 	free(item);
 }
 
-static bool is_json(const char *content_type)
+bool request_is_json(const struct http_request *rq)
 {
 	static const char json[] = "application/json";
+	const char *content_type = http_header(rq, "Content-Type");
 	size_t n = strlen(json);
 
 	if (!content_type)
@@ -38,7 +39,7 @@ static bool is_json(const char *content_type)
 static void read_body(const struct http_request *rq, struct wire_create_call *call, struct wire_problems *problems)
 {
 	/* An error has left its words among the problems, which are counted at the end. */
-	if (is_json(http_header(rq, "Content-Type")) &&
+	if (request_is_json(rq) &&
 	    wire_create_call_read(rq->body, rq->body_len, wall_ms(), call, problems) == OK)
 		return;
 	if (problems->count == 0)
@@ -153,9 +154,7 @@ void calls_create(struct api *a, struct http_request *rq, const struct route_arg
 	}
 }
 
-/* What is no UUID becomes the id that no call has, so that it is answered as any unknown
- * call is: 401 or 404 by the key, and 404 for a good one. */
-static struct id call_id_of(const struct route_args *args)
+struct id route_call_id(const struct route_args *args)
 {
 	char text[ID_TEXT_SIZE];
 	struct id id;
@@ -177,7 +176,7 @@ void calls_get(struct api *a, struct http_request *rq, const struct route_args *
 	item->rq = rq;
 	item->read.key_org = args->key.org;
 	memcpy(item->read.key_hash, args->key.hash, sizeof args->key.hash);
-	item->read.call_id = call_id_of(args);
+	item->read.call_id = route_call_id(args);
 	if (!crew_push(a->reader, item)) {
 		free(item);
 		error_reply(rq, API_OVERLOADED);

@@ -6,6 +6,7 @@
 #include "callgate/store_calls.h"
 #include "callgate/wire.h"
 #include "errors.h"
+#include "router.h"
 
 struct create_item {
 	struct http_request    *rq;
@@ -18,6 +19,11 @@ struct create_item {
 /* A request for a call, read as far as it is valid. */
 struct create_item *create_item_new(struct http_request *rq, const struct caller *key);
 void create_item_free(struct create_item *item);
+
+/* The {id} of a call's path. What is no UUID becomes the id that no call has, so that it is
+ * answered as any unknown call is: 401 or 404 by the key, and 404 for a good one. */
+struct id route_call_id(const struct route_args *args);
+bool request_is_json(const struct http_request *rq);
 
 struct read_item {
 	struct http_request *rq;

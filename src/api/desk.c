@@ -5,6 +5,7 @@
 
 #include "callgate/log.h"
 #include "callgate/mem.h"
+#include "callgate/store_lists.h"
 #include "errors.h"
 #include "handlers.h"
 
@@ -36,6 +37,19 @@ void desk_work(struct crew_member *m, void **items, size_t n)
 		http_reply(item->rq, &r);
 		free(item);
 	}
+}
+
+void desk_refuse(struct desk *d, struct http_request *rq, const struct route_args *args, enum api_error error,
+                 const struct wire_problems *problems, struct http_reply *out)
+{
+	bool known = false;
+	struct errinfo e;
+	enum err err = store_key_check(d->store, &args->key, &known, &e);
+
+	if (err)
+		desk_failed(d, rq, err, &e, out);
+	else
+		error_fill(out, rq, known ? error : API_CREDENTIALS_INVALID, known && problems->count ? problems : NULL, NULL);
 }
 
 void desk_failed(struct desk *d, struct http_request *rq, enum err err, const struct errinfo *e,

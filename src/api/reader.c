@@ -3,6 +3,7 @@
 
 #include "calls.h"
 #include "errors.h"
+#include "etag.h"
 #include "handlers.h"
 
 /* A read changes nothing, so "perhaps done" is as good as not done: it may be repeated. */
@@ -15,9 +16,18 @@ static enum api_error error_of(const struct read_item *item, enum err batch)
 
 static void reply_found(struct read_item *item)
 {
+	const char *known = http_header(item->rq, "If-None-Match");
 	struct http_reply r = { .status = 200 };
+	char etag[CALL_ETAG_SIZE];
 	struct buf b;
 
+	wire_call_etag(&item->read.call, etag);
+	http_reply_header(&r, "ETag", "%s", etag);
+	if (known && etag_match(known, etag, true)) {
+		r.status = 304;
+		http_reply(item->rq, &r);
+		return;
+	}
 	buf_init(&b, WIRE_CALL_RECORD_MAX);
 	wire_call_record_write(&b, &item->read.call);
 	if (b.over) {

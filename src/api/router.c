@@ -10,6 +10,9 @@
 static const struct route routes[] = {
 	{ "POST", "/v1/calls/outbound", KEY_BIT(KEY_DK), CREATE_BODY_MAX, WAY_INTAKE, calls_create },
 	{ "GET",  "/v1/calls/{id}",     ANY_KEY,         0,               WAY_READER, calls_get    },
+	{ "GET",  "/v1/calls",          ANY_KEY,         0,               WAY_DESK, desk_handle, calls_list },
+	{ "GET",  "/v1/calls/{id}/events", ANY_KEY,      0,               WAY_DESK, desk_handle, call_events_get },
+	{ "GET",  "/v1/events",         ANY_KEY,         0,               WAY_DESK, desk_handle, events_get },
 	{ "GET",  "/v1/projects/{id}/credits", ANY_KEY,  0,               WAY_DESK, desk_handle, credits_get },
 	{ "GET",  "/v1/projects/{id}/credits/ledger", ANY_KEY, 0,         WAY_DESK, desk_handle, credits_ledger },
 	{ "POST", "/v1/providers/livekit/webhook", 0, NOTICE_BODY_MAX, WAY_NOTICES, notices_livekit },

@@ -166,6 +166,18 @@ const char *http_query(const struct http_request *rq, const char *name)
 	return find(x, &at, x->text.len, name, false);
 }
 
+bool http_query_next(const struct http_request *rq, size_t *at, const char **name, const char **value)
+{
+	const struct exchange *x = (const struct exchange *)(const void *)rq;
+
+	if (x->queries_at + *at >= x->text.len)
+		return false;
+	*name = x->text.data + x->queries_at + *at;
+	*value = *name + strlen(*name) + 1;
+	*at += (size_t)(*value - *name) + strlen(*value) + 1;
+	return true;
+}
+
 void http_reply_header(struct http_reply *r, const char *name, const char *fmt, ...)
 {
 	char *value;

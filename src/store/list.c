@@ -167,6 +167,26 @@ enum err store_calls_match(struct store *s, const struct caller *caller, const s
 	return OK;
 }
 
+/* api_keys_pkey. */
+static const Oid key_types[] = { OID_INT8, OID_BYTEA };
+static const struct pg_statement key_statement = PG_STATEMENT("key_check", key_types,
+	"select 1 from api_keys k where k.org_id = $1 and k.key_hash = $2 and k.revoked_at is null"
+	" and (k.expires_at is null or k.expires_at > now())");
+
+enum err store_key_check(struct store *s, const struct caller *caller, bool *known, struct errinfo *e)
+{
+	CLEANUP(pg_clearp) PGresult *r = NULL;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
+	enum err err;
+
+	pg_arg_int8(&a, caller->org);
+	pg_arg_bytes(&a, caller->hash, sizeof caller->hash);
+	err = pg_run_read(s, &key_statement, &a, &r, e);
+	if (!err)
+		*known = PQntuples(r) > 0;
+	return err;
+}
+
 /* ── with the records ─────────────────────────────────────────────────────────── */
 
 static bool still_fits(const struct call_read *item, const struct call_filter *f)

@@ -356,7 +356,7 @@ def test_a_very_long_path_is_refused(tenant, raw):
     assert one.answer().status in (414, 431)
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/v1/calls", "/v1/calls/", "/v1/calls/outbound/", "/v1/calls/outbound/x",
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/v1/calls/", "/v1/events/", "/v1/calls/outbound/", "/v1/calls/outbound/x",
                                   "//v1/calls/outbound", "/V1/calls/outbound", "/v1/call/outbound", "/healthz/", "/favicon.ico",
                                   "/v1/calls/outbound%2f", "/..", "/v1/../healthz", "/v2/calls/outbound"])
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -15,7 +15,8 @@ from harness.world import FINAL, destination, key_text
 SPEED = 20
 SETTINGS = {"CALLGATE_SIMULATOR_SPEED": SPEED, "CALLGATE_RETRY_BASE_MS": 20, "CALLGATE_DRAIN_S": 0, "CALLGATE_LEASE_TTL_MS": 3000}
 MEMBERS = {"id", "callId", "object", "projectId", "from", "to", "state", "status", "test", "dynamicVariables", "agent", "attempts",
-           "ringTimeoutSeconds", "maxDurationSeconds", "timeline", "durations", "outcome", "money", "providerRef"}
+           "ringTimeoutSeconds", "maxDurationSeconds", "timeline", "durations", "outcome", "money", "providerRef", "metadata",
+           "priority", "scheduledAt", "expiresAt", "cancelRequestedAt", "waiting", "rate", "trunk", "attemptLog"}
 STEPS = ("createdAt", "initiatedAt", "ringingAt", "answeredAt", "endedAt")
 
 # state, reason, SIP code, fault, retryable, attempts, rang, talked (simulated seconds)

@@ -21,6 +21,8 @@
 #include "callgate/clock.h"
 #include "callgate/key.h"
 #include "callgate/mem.h"
+#include "callgate/store_life.h"
+#include "callgate/store_lists.h"
 #include "callgate/store_money.h"
 #include "callgate/text.h"
 
@@ -36,6 +38,8 @@ struct fake_request {
 	const char         *headers[8][2];
 	int                 header_count;
 	const char         *argument, *value;   /* of the query */
+	const char         *arguments[12][2];   /* more of them */
+	int                 argument_count;
 	struct http_reply   reply;
 	bool                refused;    /* by ops.head */
 	int                 replies;
@@ -51,6 +55,12 @@ static struct {
 	enum err      keep_notes;       /* what store_notes_keep() returns */
 	size_t        kept;
 	size_t        entries;          /* in a ledger */
+	size_t        listed;           /* in a list   */
+	bool          key_unknown;
+	struct call_filter filter;      /* as asked for */
+	size_t        limit;
+	bool          went_on;
+	int           after;
 	int           noticed;
 	char          kept_event[PROVIDER_EVENT_ID_SIZE];
 	enum err      (*read)(struct call_read **items, size_t n);
@@ -59,7 +69,10 @@ static struct {
 	int             statements;
 	size_t          largest;
 	/* the scheduler */
-	int             lanes_told;
+	int             lanes_told, cancels_told;
+	/* the life of calls; NULL: nobody may ask */
+	enum err      (*cancel)(struct cancel *items, size_t n);
+	enum err      (*edit)(struct call_edit *x);
 	struct api_readiness readiness;
 } world = { .mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER };
 
@@ -82,7 +95,21 @@ const char *http_query(const struct http_request *rq, const char *name)
 {
 	const struct fake_request *f = (const struct fake_request *)rq;
 
+	for (int i = 0; i < f->argument_count; i++)
+		if (str_eq(f->arguments[i][0], name))
+			return f->arguments[i][1];
 	return str_eq(f->argument, name) ? f->value : NULL;
+}
+
+bool http_query_next(const struct http_request *rq, size_t *at, const char **name, const char **value)
+{
+	const struct fake_request *f = (const struct fake_request *)rq;
+
+	if (*at >= (size_t)f->argument_count)
+		return false;
+	*name = f->arguments[*at][0];
+	*value = f->arguments[(*at)++][1];
+	return true;
 }
 
 const struct http_refusal *http_refusal_find(const char *code)
@@ -208,6 +235,31 @@ enum err store_calls_read(struct store *s, struct call_read **items, size_t n, s
 	return world.read(items, n);
 }
 
+enum err store_calls_cancel(struct store *s, const struct caller *caller, struct cancel *items, size_t n,
+                            struct errinfo *e)
+{
+	(void)s;
+	(void)caller;
+	begin_statement(n);
+	if (!world.cancel)
+		abort();
+	err_set(e, OK, "password=secret at db.internal");
+	return world.cancel(items, n);
+}
+
+enum err store_call_edit(struct store *s, const struct caller *caller, struct call_edit *x, int queue_ttl_s,
+                         struct errinfo *e)
+{
+	(void)s;
+	(void)caller;
+	(void)queue_ttl_s;
+	begin_statement(1);
+	if (!world.edit)
+		abort();
+	err_set(e, OK, "password=secret at db.internal");
+	return world.edit(x);
+}
+
 enum err store_notes_keep(struct store *s, const struct provider_note *notes, size_t n, struct errinfo *e)
 {
 	(void)s;
@@ -256,6 +308,96 @@ void ledger_free(struct ledger_entry *entries, size_t n)
 	free(entries);
 }
 
+/* world.listed calls, and as many events. What was asked for is kept. */
+enum err store_calls_list(struct store *s, const struct caller *caller, const struct call_filter *f,
+                          const struct id *before, size_t limit, struct call_read *items, size_t *n,
+                          struct list_page *page, struct errinfo *e)
+{
+	(void)s;
+	(void)caller;
+	(void)e;
+	begin_statement(1);
+	world.filter = *f;
+	world.limit = limit;
+	world.went_on = before != NULL;
+	*page = (struct list_page){ .outcome = READ_FOUND, .more = world.listed > limit, .last = { { 7 } } };
+	*n = world.listed > limit ? limit : world.listed;
+	for (size_t i = 0; i < *n; i++)
+		items[i] = (struct call_read){ .call = { .project = "p", .from = "+88691", .to = "+88692" } };
+	return OK;
+}
+
+enum err store_calls_match(struct store *s, const struct caller *caller, const struct call_filter *f,
+                           const struct id *before, size_t limit, struct id *ids, size_t *n,
+                           struct list_page *page, struct errinfo *e)
+{
+	(void)s;
+	(void)caller;
+	(void)e;
+	begin_statement(1);
+	world.filter = *f;
+	world.went_on = before != NULL;
+	*page = (struct list_page){ .outcome = world.key_unknown ? READ_KEY_UNKNOWN : READ_FOUND,
+	                            .more = world.listed > limit, .last = { { 7 } } };
+	*n = world.key_unknown ? 0 : world.listed > limit ? limit : world.listed;
+	for (size_t i = 0; i < *n; i++)
+		ids[i] = (struct id){ { (uint8_t)(i >> 8), (uint8_t)i } };
+	world.listed -= *n;
+	return OK;
+}
+
+enum err store_key_check(struct store *s, const struct caller *caller, bool *known, struct errinfo *e)
+{
+	(void)s;
+	(void)caller;
+	(void)e;
+	begin_statement(1);
+	*known = !world.key_unknown;
+	return OK;
+}
+
+FIXTURE struct call_event *make_events(size_t n)
+{
+	struct call_event *events = xcalloc(n + 1, sizeof *events);
+
+	for (size_t i = 0; i < n; i++)
+		events[i] = (struct call_event){ .seq = (int)i, .kind = (int)i, .at_us = 1795163520123456, .project = "p" };
+	return events;
+}
+
+enum err store_call_events(struct store *s, const struct caller *caller, const struct id *call, int after,
+                           size_t limit, struct call_event **out, size_t *n, bool *more,
+                           enum read_outcome *outcome, struct errinfo *e)
+{
+	(void)s;
+	(void)caller;
+	(void)call;
+	(void)e;
+	begin_statement(1);
+	world.after = after;
+	world.limit = limit;
+	*n = world.listed > limit ? limit : world.listed;
+	*more = world.listed > limit;
+	*out = make_events(*n);
+	*outcome = READ_FOUND;
+	return OK;
+}
+
+enum err store_feed(struct store *s, const struct caller *caller, bool latest, struct feed_position *at,
+                    size_t limit, struct call_event **out, size_t *n, bool *more,
+                    enum read_outcome *outcome, struct errinfo *e)
+{
+	world.went_on = at->at_us != 0;
+	at->at_us = latest ? 99 : 7;
+	return store_call_events(s, caller, NULL, -1, limit, out, n, more, outcome, e);
+}
+
+void call_events_free(struct call_event *events, size_t n)
+{
+	(void)n;
+	free(events);
+}
+
 /* ── fake app ───────────────────────────────────────────────────────────────────── */
 
 FIXTURE void on_queued(void *arg, const struct lane_key *lane)
@@ -292,6 +434,12 @@ static void on_noticed(void *arg)
 	world.noticed++;
 }
 
+static void on_canceled(void *arg)
+{
+	(void)arg;
+	world.cancels_told++;
+}
+
 
 
 FIXTURE int start_api_limited(int queue_limit)
@@ -300,7 +448,7 @@ FIXTURE int start_api_limited(int queue_limit)
 		.database_url = "postgresql:///none", .intake_batches = 1, .reader_batches = 1,
 		.queue_limit = queue_limit,
 	};
-	const struct api_hooks hooks = { NULL, on_queued, on_readiness, on_check_notice, on_noticed };
+	const struct api_hooks hooks = { NULL, on_queued, on_readiness, on_check_notice, on_noticed, on_canceled };
 	struct errinfo e;
 
 	key_new(KEY_DK, false, 7, dk_key);
@@ -310,6 +458,11 @@ FIXTURE int start_api_limited(int queue_limit)
 	world.kept = 0;
 	world.noticed = 0;
 	world.read = NULL;
+	world.listed = 0;
+	world.key_unknown = false;
+	world.cancel = NULL;
+	world.edit = NULL;
+	world.cancels_told = 0;
 	world.dry_run = NULL;
 	world.held = false;
 	world.statements = world.lanes_told = 0;
@@ -371,8 +524,8 @@ FIXTURE struct fake_request *create_request(const char *body)
 
 FIXTURE struct fake_request *with_argument(struct fake_request *f, const char *name, const char *value)
 {
-	f->argument = name;
-	f->value = value;
+	f->arguments[f->argument_count][0] = name;
+	f->arguments[f->argument_count++][1] = value;
 	return f;
 }
 

@@ -23,8 +23,8 @@ static void check_refusal(const char *method, const char *path, int status, cons
 static void an_unknown_path_is_404(void **state)
 {
 	static const char *const paths[] = {
-		"/", "", "/v1", "/v1/calls", "/v1/calls/", "/v1/calls/outbound/", "/v1/calls/x/y", "/v1/calls//",
-		"/V1/calls/outbound", "/healthz/", "/v2/calls/outbound", "*",
+		"/", "", "/v1", "/v1/call", "/v1/calls/", "/v1/events/", "/v1/calls/x/events/y", "/v1/calls/outbound/",
+		"/v1/calls/x/y", "/v1/calls//", "/V1/calls/outbound", "/healthz/", "/v2/calls/outbound", "*",
 	};
 
 	(void)state;
