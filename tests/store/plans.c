@@ -5,11 +5,17 @@
  *
  * Twice: as planned when the tables were still empty (a fresh installation, or the first
  * minute of a day's partition), and as planned when they are full and analyzed. */
+#include "callgate/store_life.h"
+#include "attempts.h"
+#include "callgate/store_lists.h"
 #include "scratch.h"
 
 #define QUEUED 200000
 #define LANES 500
 #define FLYING 20000
+#define MANY 60000      /* calls of one organization, ended */
+#define KEYS 300000     /* of one user */
+#define RATES 100000    /* of one organization */
 
 static struct store *s;
 static struct errinfo e;
@@ -47,9 +53,42 @@ static void fill(void)
 	sql("insert into call_inflight (org_id, call_id, gateway_id, project_id, trunk_id, prio, attempt, state, phase, deadline_at,"
 	    "  agent, initiated_at) select org_id, call_id, 1, 1, 1, 1, 1, 1, 1, now() + i * interval '1 s', 'a', now()"
 	    " from n where i <= %d", FLYING);
-	sql("insert into call_schedule (org_id, call_id, shard, run_at, project_id, trunk_id, prio, attempt)"
-	    " select org_id, call_id, org_id %% 64, now() + (i - 20100) * interval '1 s', 1, 1, 1, 2 from n where i > %d and i <= %d",
-	    FLYING, 2 * FLYING);
+	sql("insert into call_schedule (org_id, call_id, shard, run_at, project_id, trunk_id, prio, attempt, timed, locked)"
+	    " select org_id, call_id, org_id %% 64, now() + (i - 20100) * interval '1 s', 1, 1, 1, 2, i %% 2 = 0, i %% 2 = 0"
+	    " from n where i > %d and i <= %d", FLYING, 2 * FLYING);
+	sql("insert into call_expiry (org_id, call_id, shard, at) select org_id, call_id, org_id %% 64,"
+	    " now() + (i - 20100) * interval '1 s' from n where i > %d", FLYING - 1000);
+	sql("update calls k set expires_at = x.at from call_expiry x where x.org_id = k.org_id and x.call_id = k.call_id");
+}
+
+/* Organization 2 has so many calls that a list cannot look at them all, and 50 of the tenant's fly. */
+static void fill_many(void)
+{
+	sql("create temp table many as select i, (left(uuid7_floor(now() - (%d - i) * interval '10 ms')::text, 14) || '7'"
+	    "  || right('000' || to_hex(i %% 4096), 3) || '-9000-' || lpad(to_hex(i), 12, '0'))::uuid as call_id"
+	    " from generate_series(1, %d) i", MANY, MANY);
+	sql("insert into calls (org_id, call_id, project_id, trunk_id, account_id, user_id, ring_timeout_s, max_duration_s,"
+	    "  rate_mc, hold_mc, lock_scope, from_e164, to_e164, request_id, state, reason, ended_at, metadata)"
+	    " select 2, call_id, 1 + i %% 20, 1, 1, '00000000-0000-4000-8000-000000000001', 60, 3600, 600, 0, 0, '" FROM "',"
+	    "  '+49' || (7000000000 + i), '', 4, 1, now(), '{\"n\":' || i || '}' from many");
+	sql("insert into call_events (org_id, call_id, seq, kind) select 2, call_id, 0, 0 from many");
+	sql("insert into memberships (org_id, user_id) values (2, '00000000-0000-4000-8000-000000000001')"
+	    " on conflict do nothing");
+	sql("insert into project_members select 2, project_id, '00000000-0000-4000-8000-000000000001' from projects"
+	    " where org_id = 2 and project_id <= 10");
+	sql("insert into api_keys (org_id, key_hash, user_id, kind, test, hint)"
+	    " values (2, sha256('many'), '00000000-0000-4000-8000-000000000001', 0, false, '')");
+}
+
+/* The tenant has a price for every corner of the world, and sends each call under a key. */
+static void fill_keys(void)
+{
+	sql("insert into rates select 1, '+' || i, i, 6, 30 from generate_series(1, %d) i", RATES);
+	sql("insert into idempotency_keys (org_id, user_id, test, key, print, call_id, counts_from)"
+	    " select 1, '00000000-0000-4000-8000-000000000001', false, sha256(i::text::bytea), sha256('b'), coalesce(n.call_id,"
+	    "  gen_random_uuid()), now() - (%d - i) * interval '10 s' from generate_series(1, %d) i left join n using (i)", KEYS, KEYS);
+	sql("insert into idempotency_refusals select 1, call_id, 9, 'r' from idempotency_keys"
+	    " where not exists (select from n where n.call_id = idempotency_keys.call_id)");
 }
 
 /* True when the node's own lines hold an index condition, and nothing that identifies a
@@ -137,16 +176,67 @@ static const char *ids(const char *column, int first, int n)
 	return text[turn];
 }
 
+static void prepare_lists(struct call_record *record)
+{
+	struct caller caller = { .org = 9999 };
+	struct call_filter f = { .states = 0 };
+	struct feed_position at = { 0 };
+	struct list_page page;
+	struct call_event *events;
+	enum read_outcome outcome;
+	int64_t org = 9999;
+	struct id ids[1];
+	size_t n;
+	bool more;
+
+	assert_int_equal(OK, store_calls_match(s, &caller, &f, NULL, 1, ids, &n, &page, &e));
+	f.states = STATES_FLYING;
+	assert_int_equal(OK, store_calls_match(s, &caller, &f, NULL, 1, ids, &n, &page, &e));
+	assert_int_equal(OK, store_call_events(s, &caller, &record->id, -1, 1, &events, &n, &more, &outcome, &e));
+	call_events_free(events, n);
+	assert_int_equal(OK, store_feed(s, &caller, false, &at, 1, &events, &n, &more, &outcome, &e));
+	call_events_free(events, n);
+	assert_int_equal(OK, read_attempts(s, &org, &record, 1, &e));
+}
+
+/* `a` is refused for want of a project, with what few requests have and without. */
+static void prepare_admission(struct admission a)
+{
+	struct admission again = make_admission("+12025550199");
+	struct dry_run dry;
+	uint8_t digest[SHA256_SIZE];
+	int gone;
+
+	assert_int_equal(ADMIT_PROJECT_DENIED, admit_one(s, &a));
+	assert_int_equal(OK, store_dry_run(s, &a, &rules, &dry, &e));
+	dry_run_done(&dry);
+	sha256("prepare", 7, digest);
+	a.idem_key = a.idem_print = digest;
+	assert_int_equal(ADMIT_PROJECT_DENIED, admit_one(s, &a));
+	/* A replay, for its own statement; what it left is taken out again. */
+	sql("insert into idempotency_keys values (1, '00000000-0000-4000-8000-000000000001', false, sha256('prepare'),"
+	    " sha256('prepare'), '00000000-0000-7000-8000-000000000001')");
+	again.idem_key = again.idem_print = digest;
+	assert_int_equal(ADMIT_ACCEPTED, admit_one(s, &again));
+	assert_true(again.replayed);
+	sql("delete from idempotency_keys where key = sha256('prepare')");
+	assert_int_equal(OK, store_idempotency_prune(s, 3650, 1, &gone, &e));
+}
+
 /* Each statement once, to no effect, so that it is prepared and planned now. */
 static void prepare_all(void)
 {
 	struct admission a = make_admission("+12025550100");
-	struct call_read read = { .key_org = 1, .call_id = id_new() }, *reads[] = { &read };
+	struct call_read read = { .key_org = 1, .call_id = id_new(), .call = { .attempts = 2 } }, *reads[] = { &read };
 	struct claim_want want = { .lane = { 9999, 1, 1, 1 }, .take = 1 };
 	struct call_ref r = { 1, id_new(), 1 };
 	struct call_progress p = { .call = r };
 	struct call_end end = { .call = r, .outcome = { .reason = REASON_BUSY } };
 	struct call_retry retry = { .call = r };
+	struct cancel cancel = { .call_id = r.call_id };
+	struct call_edit edit = { .call_id = r.call_id, .edits = -1 };
+	struct caller caller = { .org = 1 };
+	struct call_ref *refs;
 	struct lane_key *lanes, lane = { 9999, 1, 1, 1 };
 	struct overdue *o;
 	struct inflight *f;
@@ -154,8 +244,9 @@ static void prepare_all(void)
 	bool may;
 
 	a.project = "none";
-	assert_int_equal(ADMIT_PROJECT_DENIED, admit_one(s, &a));
+	prepare_admission(a);
 	assert_int_equal(OK, store_calls_read(s, reads, 1, &e));
+	prepare_lists(&read.call);
 	assert_int_equal(OK, store_claim(s, 1, &want, 1, 1000, &f, &n, &e));
 	inflight_free_all(f, n);
 	assert_int_equal(OK, store_intent(s, 1, &r, NULL, 1, &may, &e));
@@ -170,6 +261,11 @@ static void prepare_all(void)
 	assert_int_equal(OK, store_overdue(s, 1, 0, &o, &n, &e));
 	free(o);
 	assert_int_equal(OK, store_expire_queued(s, 1, &lane, 1, 3600000, 1, &expired, &e));
+	assert_int_equal(OK, store_expire_due(s, 1, 0, 1, &expired, &n, &e));
+	assert_int_equal(OK, store_calls_cancel(s, &caller, &cancel, 1, &e));
+	assert_int_equal(OK, store_cancels_find(s, 1, 0, &refs, &n, &e));
+	free(refs);
+	assert_int_equal(OK, store_call_edit(s, &caller, &edit, 86400, &e));
 	assert_int_equal(OK, store_adopt(s, 1, 0, &f, &n, &lanes, &n_lanes, &e));
 	inflight_free_all(f, n);
 	free(lanes);
@@ -178,17 +274,33 @@ static void prepare_all(void)
 static char args[800000];
 
 #define ARGS(...) snprintf(args, sizeof args, __VA_ARGS__)
+#define CONTEXT "'{1}', array[sha256('" KEY_TEXT "')], '{p1}', '{" FROM "}', '{0}', '{0}', '{1}'"
 #define SAME(value, n) "array_fill(" value ", array[" n "])"
 
 static void check_accepting_and_reading(void)
 {
 	/* All four destinations are taken: the probes are what counts. */
-	ARGS("'{1}', array[sha256('" KEY_TEXT "')], '{p1}', '{" FROM "}', '{1,1,1,1}', %s,"
+	ARGS(CONTEXT ", '{1,1,1,1}', %s,"
 	     " '{+447000000001,+447000000002,+447000000003,+447000000004}', '{a,b,c,d}', '{a,b,c,d}', false, true",
 	     ids("call_id", 1, 4));
 	check_plan("admit", args, 400, NULL);
 	ARGS("%s, " SAME("sha256('" KEY_TEXT "')", "200") ", %s", ids("org_id", 1000, 200), ids("call_id", 1000, 200));
 	check_plan("calls_read", args, 200 * 30, NULL);
+}
+
+/* Half of the keys were used, all calls are for later, and the price is one of many. */
+static void check_keys(void)
+{
+	ARGS(CONTEXT ", " SAME("1", "100") ", %s, %s, " SAME("'{}'::text", "100") ", " SAME("'r'::text", "100") ", false, true, "
+	     SAME("'{}'::text", "100") ", " SAME("now() + interval '1 day'", "100") ", " SAME("null::timestamptz", "100") ", %s, "
+	     SAME("sha256('b')", "100") ", 86400", ids("gen_random_uuid()", 51, 100), ids("'+1202555' || (1000 + i)", 51, 100),
+	     ids("sha256((i + 299900)::text::bytea)", 51, 100));
+	check_plan("admit_full", args, 100 * 120, NULL);
+	ARGS(SAME("1::bigint", "100") ", " SAME("sha256('" KEY_TEXT "')", "100") ", %s, " SAME("sha256('b')", "100"),
+	     ids("sha256((i + 299800)::text::bytea)", 51, 100));
+	check_plan("admit_prior", args, 100 * 20, NULL);
+	check_plan("idempotency_prune", "7, 200", 200 * 60, NULL);
+	check_plan("dry_run", CONTEXT ", '+12025550100', null, false", 300, NULL);
 }
 
 static void check_dispatch(void)
@@ -211,9 +323,51 @@ static void check_dispatch(void)
 	     ids("org_id", 1, 200), ids("call_id", 1, 200));
 	check_plan("finish", args, 200 * 80, NULL);
 	ARGS("%s, %s, " SAME("1::int2", "200") ", " SAME("9::int2", "200") ", " SAME("503::int2", "200") ", " SAME("1000", "200") ", "
-	     SAME("'x'::text", "200") ", " SAME("true", "200") ", " SAME("false", "200") ", 1",
+	     SAME("'x'::text", "200") ", " SAME("true", "200") ", " SAME("false", "200") ", 1, " SAME("'x'::text", "200"),
 	     ids("org_id", 1, 200), ids("call_id", 1, 200));
 	check_plan("retry", args, 200 * 60, NULL);
+}
+
+/* The calls of one organization, in all three tables. */
+static void check_cancel(void)
+{
+	CLEANUP(pg_clearp) PGresult *r = NULL;
+
+	if (pg_exec(db, "select array_agg(call_id)::text from n where org_id = 1 and i <= 100000", &r, &e))
+		fail();
+	ARGS("1, sha256('" KEY_TEXT "'), '%s'", PQgetvalue(r, 0, 0));
+	check_plan("cancel", args, 200 * 80, NULL);
+	check_plan("cancels_find", "1, 1000", 200, NULL);
+	ARGS("1, sha256('" KEY_TEXT "'), '%.36s', true, '{}', true, '{}', true, 0, 2::int2, -1, 86400", PQgetvalue(r, 0, 0) + 1);
+	check_plan("call_edit", args, 60, NULL);
+}
+
+#define NO_ID   "'00000000-0000-0000-0000-000000000000'"
+#define LAST_ID "'ffffffff-ffff-ffff-ffff-ffffffffffff'"
+#define MATCH(org, key, project, looked_at, states, more) \
+	org ", sha256('" key "'), " project ", " LAST_ID ", " NO_ID ", " looked_at ", 21, " states ", 0::int2, " more
+#define ANY_TIME "'1970-01-01', '9999-01-01'"
+
+static void check_lists(void)
+{
+	/* A full page ends the look; half of the calls are not the caller's. */
+	check_plan("calls_match", MATCH("2", "many", "null", "20000", "0", "null, null, " ANY_TIME ", null, null"), 600, NULL);
+	/* What nothing fits, and a number that is rare: the bound ends it. */
+	check_plan("calls_match", MATCH("2", "many", "null", "20000", "0", "null, '+497000000001', " ANY_TIME ", null, null"),
+	           4000, NULL);
+	check_plan("calls_match", MATCH("2", "many", "'p1'", "5000", "16", "null, null, " ANY_TIME ", 'n', '1'"), 2000, NULL);
+	check_plan("calls_match", MATCH("2", "other", "null", "20000", "0", "null, null, " ANY_TIME ", null, null"), 20, NULL);
+	/* What is queued among what is not: a probe for each that may be. */
+	check_plan("calls_match", MATCH("1", KEY_TEXT, "null", "20000", "1", "null, null, " ANY_TIME ", null, null"), 2000, NULL);
+	check_plan("calls_match_flying", MATCH("1", KEY_TEXT, "null", "20000", "14", "null, null, " ANY_TIME ", null, null"), 800, NULL);
+	ARGS("1 + 1, sha256('many'), (%s::uuid[])[1], -1, 100", ids("call_id", 1, 1));
+	check_plan("call_events", args, 60, NULL);
+	ARGS("2, sha256('many'), '1970-01-01', " NO_ID ", 0::int2, now() + interval '1 minute', 2000, 21");
+	check_plan("feed", args, 1000, NULL);
+	ARGS("2, sha256('other'), '1970-01-01', " NO_ID ", 0::int2, now() + interval '1 minute', 2000, 21");
+	check_plan("feed", args, 20, NULL);
+	ARGS("%s, %s, " SAME("16", "200") ", " SAME("32", "200"), ids("org_id", 1000, 200), ids("call_id", 1000, 200));
+	check_plan("calls_attempts", args, 200 * 12, NULL);
 }
 
 static void check_sweeps(void)
@@ -224,14 +378,18 @@ static void check_sweeps(void)
 	ARGS("1, %s, " SAME("1", "50") ", " SAME("1", "50") ", " SAME("1::int2", "50") ", 1000, 200, 8::int2, 15::int2",
 	     ids("org_id", 1, 50));
 	check_plan("expire_queued", args, 200 * 60, NULL);
+	check_plan("expire_due", "1, -1, 10, 8::int2, 15::int2", 640 * 60, NULL);
 	check_plan("adopt", "1, 200", FLYING * 4, "call_inflight_");     /* reads the in-flight rows, all of them */
 }
 
 static void as_planned_when_the_tables_were_empty(void **state)
 {
 	(void)state;
+	check_lists();
 	check_accepting_and_reading();
+	check_keys();
 	check_dispatch();
+	check_cancel();
 	check_sweeps();
 }
 
@@ -242,8 +400,11 @@ static void as_planned_when_the_tables_are_full(void **state)
 	store_free(s);
 	s = store_new(scratch_url, "plans");
 	prepare_all();
+	check_lists();
 	check_accepting_and_reading();
+	check_keys();
 	check_dispatch();
+	check_cancel();
 	check_sweeps();
 }
 
@@ -272,6 +433,8 @@ int main(void)
 		return 1;
 	prepare_all();
 	fill();
+	fill_many();
+	fill_keys();
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	store_free(s);
 	scratch_close();
