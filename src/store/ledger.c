@@ -14,7 +14,8 @@
 	" (values (1)) one left join api_keys k on k.org_id = $1 and k.key_hash = $2 and k.revoked_at is null" \
 	"      and (k.expires_at is null or k.expires_at > now())" \
 	" left join projects p on p.org_id = k.org_id and p.public_id = $3" \
-	" left join project_members m on m.org_id = p.org_id and m.project_id = p.project_id and m.user_id = k.user_id" \
+	" left join lateral (select m.user_id from project_members m where m.org_id = p.org_id" \
+	"      and m.project_id = p.project_id and m.user_id = k.user_id limit 1) m on true" \
 	" left join credit_accounts a on m.user_id is not null and a.org_id = p.org_id and a.account_id = p.account_id "
 #define ASKED_COLUMNS \
 	" k.user_id is not null, a.account_id is not null," \
@@ -60,16 +61,18 @@ enum err store_project_credits(struct store *s, const struct caller *caller, con
  * whether they are of a project that the user is a member of. */
 static const Oid page_types[] = { OID_INT8, OID_BYTEA, OID_TEXT, OID_INT8, OID_UUID, OID_INT4 };
 static const struct pg_statement page_statement = PG_STATEMENT("ledger_page", page_types,
-	"select" ASKED_COLUMNS ", l.id, l.kind, l.amount_mc, v.call_id, l.reference, l.note,"
+	"select" ASKED_COLUMNS ", l.id, l.kind, l.amount_mc,"
+	"   case when v.user_id is not null then l.call_id end, l.reference, l.note,"
 	"   (extract(epoch from l.at) * 1000000)::bigint"
 	" from" ASKED_SQL
 	" left join lateral (select * from credit_ledger l where l.org_id = a.org_id and l.account_id = a.account_id"
 	"   and (l.at, l.id) < (case when $4 = 0 then 'infinity'::timestamptz"
 	"                       else 'epoch'::timestamptz + $4 * interval '1 microsecond' end, $5)"
 	"   order by l.at desc, l.id desc limit $6) l on true"
-	" left join lateral (select c.call_id from calls c where" PROBE("c.org_id", "l.org_id", "c.call_id", "l.call_id")
-	"   and exists (select from project_members x where x.org_id = c.org_id and x.project_id = c.project_id"
-	"               and x.user_id = k.user_id) limit 1) v on true"
+	" left join lateral (select c.org_id, c.project_id from calls c"
+	"   where" PROBE("c.org_id", "l.org_id", "c.call_id", "l.call_id") "limit 1) c on true"
+	" left join lateral (select x.user_id from project_members x where x.org_id = c.org_id"
+	"   and x.project_id = c.project_id and x.user_id = k.user_id limit 1) v on true"
 	" order by l.at desc, l.id desc");
 
 static void read_entry(const PGresult *r, int row, struct ledger_entry *l)
