@@ -28,10 +28,10 @@ void flight_cancel(struct scheduler *s, struct flight *f, int64_t now)
 	case STAGE_FOLLOWED:
 		break;
 	}
-	hang_up(f, now);
-	/* The end comes as an event. Should it not, because the provider was away or had not heard
-	 * of the call yet, it is asked again; what is uncertain goes on being asked about. */
-	f->ask_at = now + HANG_UP_AGAIN_MS;
+	/* The end comes as an event. Should it not, it is asked for again. A provider that was away
+	 * or does not know of the call is asked about the call first; so it is for what is uncertain. */
+	f->unheard = !hang_up(f, now);
+	f->ask_at = f->unheard ? now : now + HANG_UP_AGAIN_MS;
 	flight_set_timer(&s->flights, f);
 }
 

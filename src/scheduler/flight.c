@@ -51,7 +51,7 @@ struct flight *flight_new(struct flights *fs, struct tenants *t, struct inflight
 	f->bound_at = now_ms + in->left_ms;
 	f->due_at = now_ms - in->waited_ms;
 	f->expires_at = after_ms(now_ms, in->expires_ms);
-	f->canceled = in->cancel;
+	f->canceled = f->unheard = in->cancel;
 	f->intent_at = now_ms - (in->since_ms > 0 ? in->since_ms : 0);
 	str_copy(f->from, sizeof f->from, in->from);
 	str_copy(f->to, sizeof f->to, in->to);

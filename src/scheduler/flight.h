@@ -41,6 +41,7 @@ struct flight {
 	int64_t              expires_at;    /* mono ms: not dialed after; INT64_MAX: the queue's bound, by age */
 	int64_t              ask_at;        /* mono ms: look it up then; 0: no need       */
 	bool                 canceled;      /* its client has asked for its end           */
+	bool                 unheard;       /* and the provider was not there to be asked, or does not follow it yet */
 	bool                 paced;         /* holds tokens of org, project and trunk     */
 	bool                 gated;         /* holds a token of the trunk's gate          */
 	bool                 intent_lost;   /* an intent was sent, and whether it was done is not known */

@@ -88,7 +88,7 @@ static void confirmed(struct scheduler *s, struct flight *f, const struct provid
 	f->say_ref |= news;
 	f->ask_at = 0;
 	flight_set_timer(&s->flights, f);
-	if (f->canceled && news)
+	if (f->canceled && (news || f->unheard))
 		flight_cancel(s, f, mono_ms());         /* now there is somebody to ask */
 	if (f->say_ref)
 		flight_mark(&s->flights, f);
@@ -201,17 +201,18 @@ void take_events(struct scheduler *s)
 
 /* ── timers ─────────────────────────────────────────────────────────────────────── */
 
-void hang_up(struct flight *f, int64_t now)
+bool hang_up(struct flight *f, int64_t now)
 {
 	struct dial_request rq = flight_request(f, now);
 	struct errinfo e = { "" };
 	enum err err;
 
 	if (!f->driver)
-		return;
+		return false;
 	err = f->driver->provider->ops->hangup(f->driver->provider, &rq, &e);
 	if (err && err != ERR_NOT_FOUND)
 		LOG_WARN("call.hangup_failed", LOG_ID("call", &f->node.id), LOG_STR("error", e.text));
+	return err == OK;
 }
 
 void put_back(struct scheduler *s, const struct call_ref *call, const struct lane_key *lane)
@@ -289,7 +290,7 @@ void run_timers(struct scheduler *s, int64_t now)
 			flight_mark(&s->flights, f);
 		} else if (now >= f->bound_at) {
 			flight_overdue(s, f, now);
-		} else if (f->canceled && f->phase > 2) {
+		} else if (f->canceled && !f->unheard && f->phase > 2) {
 			flight_cancel(s, f, now);
 		} else {
 			ask(s, f, now);

@@ -119,7 +119,8 @@ void flight_end_undialed(struct scheduler *s, struct flight *f);
 void flight_cancel(struct scheduler *s, struct flight *f, int64_t now);
 /* False: it may not be dialed any more, and has ended. */
 bool flight_may_dial(struct scheduler *s, struct flight *f, int64_t now);
-void hang_up(struct flight *f, int64_t now);
+/* False: the provider could not be asked. */
+bool hang_up(struct flight *f, int64_t now);
 /* Past its bound: ended by us, with what is known. */
 void flight_overdue(struct scheduler *s, struct flight *f, int64_t now);
 /* Only claimed: goes back to the queue and leaves the memory. */
