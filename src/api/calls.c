@@ -12,6 +12,7 @@
 #include "callgate/mem.h"
 #include "callgate/text.h"
 #include "handlers.h"
+#include "query.h"
 
 void create_item_free(struct create_item *item)
 {
@@ -121,6 +122,9 @@ static void allow_replay(struct create_item *item)
 	item->admission.expires_ms = 1;
 }
 
+/* Of a mistyped dryRun a phone would ring, so nothing is ignored. */
+static const char *const arguments[] = { "dryRun" };
+
 /* A body that is no good goes to the database all the same: with a key that is no good
  * either, the answer is 401 and tells nothing about the body. */
 struct create_item *create_item_new(struct http_request *rq, const struct caller *key)
@@ -130,6 +134,7 @@ struct create_item *create_item_new(struct http_request *rq, const struct caller
 
 	item->rq = rq;
 	read_body(rq, &item->call, &problems);
+	query_only(rq, arguments, ARRAY_LEN(arguments), &problems);
 	item->body_error = read_idem_key(rq, &item->call, &problems);
 	if (problems.count > 0) {
 		item->problems = problems_copy(&problems);

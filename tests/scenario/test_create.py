@@ -220,6 +220,16 @@ def test_dry_run_is_true_or_false(caller, tenant, value):
     assert calls_of(tenant) == 0
 
 
+@pytest.mark.parametrize("query", ["dryrun=true", "dry_run=true", "dryRun=false&dryRun=true", "dryRun=true&dryRun=false", "x=1"])
+def test_a_mistyped_wish_makes_no_phone_ring(caller, tenant, query):
+    answer = caller.client.post(f"{PATH}?{query}", tenant.body())
+    if answer.status == 200:
+        assert codes(answer.json) == [(400, "validation_failed")]
+    else:
+        assert pointers(answer) == [""]
+    assert calls_of(tenant) == 0
+
+
 def test_dry_run_false_is_a_real_call(caller, tenant):
     assert caller.client.post(f"{PATH}?dryRun=false", tenant.body()).status == 200
     assert calls_of(tenant) == 1
