@@ -2,47 +2,18 @@
  * may be, and which field it fills. Everything that is wrong is told with its place, so
  * that one run shows all there is to mend; what is unknown is wrong, for a misspelt
  * member would otherwise silently do nothing. */
-#include "callgate/provision.h"
+#include "provision_value.h"
 
-#include <inttypes.h>
-#include <jansson.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "callgate/buf.h"
-#include "callgate/e164.h"
-#include "callgate/id.h"
 #include "callgate/mem.h"
-#include "callgate/money.h"
 #include "callgate/store_money.h"
 #include "callgate/text.h"
 
-#define POINTER_MAX_BYTES 1024
 #define RATE_MAX_MC INT64_C(1000000000)
-#define CPS_MAX 100000
-
-enum shape {
-	TEXT,           /* `max` bytes at most */
-	SYMBOL,         /* letters, digits and "._-" */
-	EMAIL, NUMBER, PREFIX, UUID, CHOICE, INTEGER, BOOLEAN, OBJECT,
-	RATE,           /* a number with three decimals, stored in thousandths */
-	MONEY,          /* a decimal as a string, stored in milli-cents */
-	EMAILS, NUMBERS,
-	CHILDREN,       /* objects of the kind in `field` */
-};
-
-enum { KEY = -1 };      /* a `field`: what the object is called */
-
-struct member {
-	const char *name;
-	enum shape  shape;
-	int         field;
-	bool        nullable;
-	int64_t     min, max;
-	const char *choices;    /* " owner admin member " */
-};
 
 static const struct member of_organization[] = {
 	{ "name",           TEXT,     KEY, .max = 200 },
@@ -148,20 +119,6 @@ const char *provision_kind_name(enum provision_kind k)
 	return kinds[k].name;
 }
 
-struct parser {
-	struct provision *out;
-	size_t            room;         /* objects allocated */
-	void            (*mistake)(void *arg, const char *pointer, const char *words);
-	void             *arg;
-	bool              failed;
-};
-
-/* Where we are: "/organizations/0/trunks/1". What is longer is cut; no document of ours
- * nests that deep. */
-struct place {
-	char pointer[POINTER_MAX_BYTES];
-};
-
 static struct place inside(const struct place *at, const char *name)
 {
 	struct place in = *at;
@@ -189,220 +146,6 @@ static struct place item(const struct place *at, size_t i)
 	return inside(at, name);
 }
 
-__attribute__((format(printf, 3, 4)))
-static void tell(struct parser *p, const struct place *at, const char *fmt, ...)
-{
-	char words[512];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(words, sizeof words, fmt, args);
-	va_end(args);
-	p->failed = true;
-	p->mistake(p->arg, at->pointer, words);
-}
-
-/* ── text ─────────────────────────────────────────────────────────────────────────── */
-
-static bool is_symbol(const char *s)
-{
-	return s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")] == '\0';
-}
-
-static bool has_control(const char *s)
-{
-	for (; *s; s++) {
-		if ((unsigned char)*s < 0x20 || *s == 0x7f)
-			return true;
-	}
-	return false;
-}
-
-/* A name with a blank at its end looks like another one, and is not. */
-static const char *text_wrong(const char *s, size_t max)
-{
-	size_t n = strlen(s);
-
-	if (n == 0)
-		return "must not be empty";
-	if (n > max)
-		return "is too long";
-	if (s[0] == ' ' || s[n - 1] == ' ')
-		return "must not begin or end with a blank";
-	return has_control(s) ? "must not have control characters" : NULL;
-}
-
-static const char *prefix_wrong(const char *s)
-{
-	size_t digits = s[0] == '+' ? strspn(s + 1, "0123456789") : 0;
-
-	if (s[0] != '+' || s[1 + digits] != '\0' || digits > 15)
-		return "must be '+' and the first digits of the numbers it is for, at most 15; '+' alone is for all";
-	return s[1] == '0' ? "no country's numbers begin with 0" : NULL;
-}
-
-static const char *email_wrong(const char *s)
-{
-	const char *at = strchr(s, '@');
-
-	if (text_wrong(s, 254))
-		return text_wrong(s, 254);
-	if (!at || at == s || at[1] == '\0' || strchr(at + 1, '@') || strchr(s, ' '))
-		return "must be an e-mail address";
-	return NULL;
-}
-
-static char *lower(const char *s)
-{
-	char *copy = xstrdup(s);
-
-	for (char *c = copy; *c; c++) {
-		if (*c >= 'A' && *c <= 'Z')
-			*c = (char)(*c - 'A' + 'a');
-	}
-	return copy;
-}
-
-/* The text as it is kept, or NULL after telling what is wrong with it. */
-static char *read_text(struct parser *p, const struct member *m, const json_t *j, const struct place *at)
-{
-	const char *s = json_string_value(j), *wrong = NULL;
-	struct errinfo e;
-	struct id id;
-	char word[80];
-
-	if (!s) {
-		tell(p, at, "must be a string");
-		return NULL;
-	}
-	switch (m->shape) {
-	case TEXT:
-		wrong = text_wrong(s, (size_t)m->max);
-		break;
-	case SYMBOL:
-		wrong = text_wrong(s, (size_t)m->max);
-		if (!wrong && !is_symbol(s))
-			wrong = "may have letters, digits, '.', '_' and '-' only";
-		break;
-	case EMAIL:
-	case EMAILS:
-		wrong = email_wrong(s);
-		if (!wrong)
-			return lower(s);
-		break;
-	case NUMBER:
-	case NUMBERS:
-		wrong = e164_check(s, &e) == OK ? NULL : e.text;
-		break;
-	case PREFIX:
-		wrong = prefix_wrong(s);
-		break;
-	case UUID:
-		wrong = id_parse(s, &id) ? NULL : "must be a UUID";
-		if (!wrong)
-			return lower(s);
-		break;
-	case CHOICE:
-		snprintf(word, sizeof word, " %.60s ", s);
-		if (strchr(s, ' ') || *s == '\0' || !strstr(m->choices, word)) {
-			tell(p, at, "must be one of:%.*s", (int)strlen(m->choices) - 1, m->choices);
-			return NULL;
-		}
-		break;
-	case INTEGER: case BOOLEAN: case OBJECT: case RATE: case MONEY: case CHILDREN:
-		break;
-	}
-	if (wrong) {
-		tell(p, at, "%s", wrong);
-		return NULL;
-	}
-	return xstrdup(s);
-}
-
-/* ── numbers ──────────────────────────────────────────────────────────────────────── */
-
-static char *integer_text(int64_t v)
-{
-	char text[24];
-
-	snprintf(text, sizeof text, "%" PRId64, v);
-	return xstrdup(text);
-}
-
-static char *read_integer(struct parser *p, const struct member *m, const json_t *j, const struct place *at)
-{
-	int64_t v = json_integer_value(j);
-
-	if (json_is_integer(j) && v >= m->min && v <= m->max)
-		return integer_text(v);
-	tell(p, at, "must be a whole number from %" PRId64 " to %" PRId64, m->min, m->max);
-	return NULL;
-}
-
-static char *read_rate(struct parser *p, const json_t *j, const struct place *at)
-{
-	double v = json_number_value(j) * 1000;
-
-	if (json_is_number(j) && v >= 0 && v <= CPS_MAX * 1000.0) {
-		int64_t nearest = (int64_t)(v + 0.5);
-
-		if (v - (double)nearest < 1e-6 && (double)nearest - v < 1e-6)
-			return integer_text(nearest);
-	}
-	tell(p, at, "must be a number from 0 to %d with at most three decimals", CPS_MAX);
-	return NULL;
-}
-
-static char *read_money(struct parser *p, const struct member *m, const json_t *j, const struct place *at)
-{
-	const char *s = json_string_value(j);
-	char max[MONEY_TEXT_SIZE];
-	int64_t mc;
-
-	if (s && money_parse(s, m->max, &mc) && mc >= m->min)
-		return integer_text(mc);
-	money_format(m->max, max);
-	tell(p, at, "must be an amount as a string, like \"12.50\", with at most five decimals, %sup to %s",
-	     m->min ? "above zero and " : "", max);
-	return NULL;
-}
-
-static char *read_object_text(struct parser *p, const json_t *j, const struct place *at)
-{
-	if (json_is_object(j))
-		return json_dumps(j, JSON_COMPACT);
-	tell(p, at, "must be an object");
-	return NULL;
-}
-
-static char *read_boolean(struct parser *p, const json_t *j, const struct place *at)
-{
-	if (json_is_boolean(j))
-		return xstrdup(json_is_true(j) ? "true" : "false");
-	tell(p, at, "must be true or false");
-	return NULL;
-}
-
-static char *read_value(struct parser *p, const struct member *m, const json_t *j, const struct place *at)
-{
-	switch (m->shape) {
-	case INTEGER:
-		return read_integer(p, m, j, at);
-	case RATE:
-		return read_rate(p, j, at);
-	case MONEY:
-		return read_money(p, m, j, at);
-	case BOOLEAN:
-		return read_boolean(p, j, at);
-	case OBJECT:
-		return read_object_text(p, j, at);
-	case TEXT: case SYMBOL: case EMAIL: case NUMBER: case PREFIX: case UUID: case CHOICE: case EMAILS: case NUMBERS:
-	case CHILDREN:
-		break;
-	}
-	return read_text(p, m, j, at);
-}
-
 /* ── lists and objects ────────────────────────────────────────────────────────────── */
 
 /* Once is enough: said twice, one of them is meant to be another. */
@@ -412,7 +155,7 @@ static bool first_time(struct parser *p, json_t *seen, const char *key, const st
 		json_object_set_new(seen, key, json_true());
 		return true;
 	}
-	tell(p, at, "'%s' is there twice", key);
+	provision_tell(p, at, "'%s' is there twice", key);
 	return false;
 }
 
@@ -422,7 +165,7 @@ static void read_list(struct parser *p, const struct member *m, const json_t *j,
 	json_t *seen;
 
 	if (!json_is_array(j)) {
-		tell(p, at, "must be a list");
+		provision_tell(p, at, "must be a list");
 		return;
 	}
 	seen = json_object();
@@ -430,7 +173,7 @@ static void read_list(struct parser *p, const struct member *m, const json_t *j,
 	out->items = xcalloc(json_array_size(j) + 1, sizeof *out->items);
 	for (size_t i = 0; i < json_array_size(j); i++) {
 		struct place here = item(at, i);
-		char *text = read_text(p, m, json_array_get(j, i), &here);
+		char *text = provision_read_value(p, m, json_array_get(j, i), &here);
 
 		if (text && first_time(p, seen, text, &here))
 			out->items[out->n++] = text;
@@ -449,7 +192,7 @@ static void read_children(struct parser *p, const json_t *j, enum provision_kind
 	json_t *seen;
 
 	if (!json_is_array(j)) {
-		tell(p, at, "must be a list");
+		provision_tell(p, at, "must be a list");
 		return;
 	}
 	seen = json_object();
@@ -493,11 +236,11 @@ static void read_member(struct parser *p, size_t object, const struct member *m,
 	} else if (m->shape == NUMBERS) {
 		read_list(p, m, j, at, &o->numbers);
 	} else if (m->field == KEY) {
-		o->key = read_value(p, m, j, at);
+		o->key = provision_read_value(p, m, j, at);
 	} else if (json_is_null(j) && m->nullable) {
 		o->values[m->field].given = true;
 	} else {
-		o->values[m->field].text = read_value(p, m, j, at);
+		o->values[m->field].text = provision_read_value(p, m, j, at);
 		o->values[m->field].given = true;
 	}
 }
@@ -524,7 +267,7 @@ static void tell_unknown(struct parser *p, const struct member *members, const j
 		struct place here = inside(at, name);
 
 		if (!member_find(members, name))
-			tell(p, &here, "is not known here; known are %s", known.data);
+			provision_tell(p, &here, "is not known here; known are %s", known.data);
 	}
 }
 
@@ -552,7 +295,7 @@ static size_t read_object(struct parser *p, const json_t *j, enum provision_kind
 	size_t self;
 
 	if (!json_is_object(j)) {
-		tell(p, at, "must be an object");
+		provision_tell(p, at, "must be an object");
 		return SIZE_MAX;
 	}
 	self = append(p, kind, at, parent);
@@ -564,7 +307,7 @@ static size_t read_object(struct parser *p, const json_t *j, enum provision_kind
 		if (value)
 			read_member(p, self, m, value, &here);
 		else if (m->field == KEY)
-			tell(p, at, "'%s' is missing", m->name);
+			provision_tell(p, at, "'%s' is missing", m->name);
 	}
 	return self;
 }
@@ -582,12 +325,12 @@ static void read_document(struct parser *p, const json_t *root)
 	const json_t *organizations = json_object_get(root, "organizations");
 
 	if (!json_is_object(root)) {
-		tell(p, &top, "must be an object");
+		provision_tell(p, &top, "must be an object");
 		return;
 	}
 	tell_unknown(p, of_document, root, &top);
 	if (!organizations)
-		tell(p, &top, "'organizations' is missing");
+		provision_tell(p, &top, "'organizations' is missing");
 	else
 		read_children(p, organizations, PROVISION_ORGANIZATION, &here, 0);
 }
@@ -603,7 +346,7 @@ enum err provision_parse(const char *text, size_t len, struct provision *out,
 	*out = (struct provision){ 0 };
 	root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &wrong);
 	if (!root)
-		tell(&p, &top, "is not JSON: line %d, column %d: %s", wrong.line, wrong.column, wrong.text);
+		provision_tell(&p, &top, "is not JSON: line %d, column %d: %s", wrong.line, wrong.column, wrong.text);
 	else
 		read_document(&p, root);
 	json_decref(root);
