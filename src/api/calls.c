@@ -3,6 +3,7 @@
  * reader.c. */
 #include "calls.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,8 +123,30 @@ static void allow_replay(struct create_item *item)
 	item->admission.expires_ms = 1;
 }
 
-/* Of a mistyped dryRun a phone would ring, so nothing is ignored. */
-static const char *const arguments[] = { "dryRun" };
+/* "dry_run", "dryrun", "DRY-RUN" */
+static bool resembles_dry_run(const char *name)
+{
+	const char *wanted = "dryrun";
+
+	for (; *name; name++)
+		if (*name != '_' && *name != '-' && tolower((unsigned char)*name) != *wanted++)
+			return false;
+	return *wanted == '\0';
+}
+
+/* Arguments that mean nothing here are ignored, but of a mistyped dryRun a phone would ring. */
+static void read_query(const struct http_request *rq, struct wire_problems *problems)
+{
+	const char *name, *value;
+	size_t at = 0;
+
+	while (http_query_next(rq, &at, &name, &value)) {
+		if (str_eq(name, "dryRun"))
+			query_once(rq, name, value, problems);
+		else if (resembles_dry_run(name))
+			query_unknown(name, problems);
+	}
+}
 
 /* A body that is no good goes to the database all the same: with a key that is no good
  * either, the answer is 401 and tells nothing about the body. */
@@ -134,7 +157,7 @@ struct create_item *create_item_new(struct http_request *rq, const struct caller
 
 	item->rq = rq;
 	read_body(rq, &item->call, &problems);
-	query_only(rq, arguments, ARRAY_LEN(arguments), &problems);
+	read_query(rq, &problems);
 	item->body_error = read_idem_key(rq, &item->call, &problems);
 	if (problems.count > 0) {
 		item->problems = problems_copy(&problems);

@@ -220,7 +220,7 @@ def test_dry_run_is_true_or_false(caller, tenant, value):
     assert calls_of(tenant) == 0
 
 
-@pytest.mark.parametrize("query", ["dryrun=true", "dry_run=true", "dryRun=false&dryRun=true", "dryRun=true&dryRun=false", "x=1"])
+@pytest.mark.parametrize("query", ["dryrun=true", "dry_run=true", "dryRun=false&dryRun=true", "dryRun=true&dryRun=false"])
 def test_a_mistyped_wish_makes_no_phone_ring(caller, tenant, query):
     answer = caller.client.post(f"{PATH}?{query}", tenant.body())
     if answer.status == 200:

@@ -346,6 +346,7 @@ static void dry_run_is_true_or_false_and_nothing_else(void **state)
 	world.admit = admit_as_said;
 	world.dry_run = NULL;
 	CHECK_ANSWER(dry(GOOD_BODY, "false"), 200, "queued");
+	CHECK_ANSWER(with_argument(create_request(GOOD_BODY), "other", "true"), 200, "queued");
 	CHECK_ANSWER(with_argument(create_request(GOOD_BODY), "dryrun", "true"), 400, "there is no query argument \\\"dryrun\\\"");
 }
 
