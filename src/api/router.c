@@ -9,7 +9,10 @@
 
 static const struct route routes[] = {
 	{ "POST", "/v1/calls/outbound", KEY_BIT(KEY_DK), CREATE_BODY_MAX, WAY_INTAKE, calls_create },
+	{ "POST", "/v1/calls/cancel",   ANY_KEY,         FILTER_BODY_MAX, WAY_DESK, desk_handle, calls_cancel_many },
 	{ "GET",  "/v1/calls/{id}",     ANY_KEY,         0,               WAY_READER, calls_get    },
+	{ "PATCH", "/v1/calls/{id}",    ANY_KEY,         CREATE_BODY_MAX, WAY_DESK, desk_handle, calls_edit },
+	{ "POST", "/v1/calls/{id}/cancel", ANY_KEY,      CANCEL_BODY_MAX, WAY_DESK, desk_handle, calls_cancel },
 	{ "GET",  "/v1/calls",          ANY_KEY,         0,               WAY_DESK, desk_handle, calls_list },
 	{ "GET",  "/v1/calls/{id}/events", ANY_KEY,      0,               WAY_DESK, desk_handle, call_events_get },
 	{ "GET",  "/v1/events",         ANY_KEY,         0,               WAY_DESK, desk_handle, events_get },
