@@ -70,14 +70,13 @@ _Static_assert(ADMIT_ACCEPTED == 0 && ADMIT_KEY_UNKNOWN == 1 && ADMIT_BODY_INVAL
 	" / " increment " * " increment ") + 59) / 60 end"
 
 /* What the longest prefix of `dest` says that organization `org` has a rate for: rate, increment,
- * minimum, hold for `seconds`, length of the prefix; null if there is none. rates_pkey, sixteen
- * probes at most; prefixes of one number sort by their length. */
+ * minimum, hold for `seconds`, length of the prefix; null if there is none. One probe of rates_pkey
+ * for each length, from the longest on, in the order in which a nested loop (there is no other way for
+ * a lateral with a limit) takes them. "prefix = any(…) order by prefix desc" was carried out
+ * by reading the organization's rates backwards. */
 #define RATE_SQL(org, dest, seconds) \
 	"(select array[r.rate_mc, r.increment_s, r.minimum_s, " HOLD_SQL("r.rate_mc", "r.increment_s", "r.minimum_s", seconds) "," \
-	" length(r.prefix)] from rates r where r.org_id = " org \
-	" and r.prefix = any(array[left(" dest ", 1), left(" dest ", 2), left(" dest ", 3), left(" dest ", 4)," \
-	" left(" dest ", 5), left(" dest ", 6), left(" dest ", 7), left(" dest ", 8), left(" dest ", 9), left(" dest ", 10)," \
-	" left(" dest ", 11), left(" dest ", 12), left(" dest ", 13), left(" dest ", 14), left(" dest ", 15)," \
-	" left(" dest ", 16)]) order by r.prefix desc limit 1)"
+	" n.n] from generate_series(length(" dest "), 1, -1) n(n) cross join lateral (select r.rate_mc, r.increment_s, r.minimum_s" \
+	" from rates r where r.org_id = " org " and r.prefix = left(" dest ", n.n) limit 1) r limit 1)"
 
 #endif
