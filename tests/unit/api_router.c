@@ -42,7 +42,7 @@ static void PATH_10_a_wrong_method_is_405_with_the_methods_allowed(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(methods); i++)
 		check_refusal(methods[i], "/v1/calls/outbound", 405, "POST, OPTIONS");
-	check_refusal("POST", "/v1/calls/0198c5f2-0000-7000-8000-000000000000", 405, "GET, HEAD, OPTIONS");
+	check_refusal("POST", "/v1/calls/0198c5f2-0000-7000-8000-000000000000", 405, "GET, HEAD, PATCH, OPTIONS");
 	check_refusal("POST", "/healthz", 405, "GET, HEAD, OPTIONS");
 }
 
@@ -50,7 +50,7 @@ static void options_is_answered_without_a_body(void **state)
 {
 	(void)state;
 	check_refusal("OPTIONS", "/v1/calls/outbound", 204, "POST, OPTIONS");
-	check_refusal("OPTIONS", "/v1/calls/x", 204, "GET, HEAD, OPTIONS");
+	check_refusal("OPTIONS", "/v1/calls/x", 204, "GET, HEAD, PATCH, OPTIONS");
 	check_refusal("OPTIONS", "/readyz", 204, "GET, HEAD, OPTIONS");
 }
 
