@@ -142,8 +142,9 @@ static const struct look looks[] = {
 	  " where a.held_mc <> coalesce(h.mc, 0)") },
 	{ "credits", FINDING_FAIL, "every balance is the sum of its ledger",
 	  LOOK("ledgers",
-	  "select format('%s / %s: the balance is %s and its ledger sums to %s (milli-cents); keep both for whoever looks',"
-	  "  o.name, a.name, a.balance_mc, coalesce(l.sum, 0))"
+	  "select format('%s / %s: the balance is %s and its ledger sums to %s (milli-cents); note both down for whoever looks,"
+	  " then let the ledger count (no gateway running): update credit_accounts set balance_mc = %s where org_id = %s and"
+	  " account_id = %s', o.name, a.name, a.balance_mc, coalesce(l.sum, 0), coalesce(l.sum, 0), a.org_id, a.account_id)"
 	  PER_ORG "join credit_accounts a using (org_id) left join (select org_id, account_id, sum(amount_mc) as sum"
 	  "  from credit_ledger group by 1, 2) l using (org_id, account_id)"
 	  " where a.balance_mc <> coalesce(l.sum, 0)"), "credit_ledger" },
