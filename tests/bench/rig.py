@@ -92,7 +92,8 @@ class Database:
 
     def clear(self):
         """No call anywhere, money as at the start, and the checkpoint that this run need not pay."""
-        self.sql("truncate calls, call_events, call_queue, call_schedule, call_inflight, destination_locks")
+        self.sql("truncate calls, call_events, call_queue, call_schedule, call_inflight, destination_locks,"
+                 " call_expiry, idempotency_keys, idempotency_refusals")
         self.sql("delete from credit_ledger where kind <> 1")
         self.sql("update credit_accounts set balance_mc = 4000000000000000, held_mc = 0")
         self.sql("checkpoint")
@@ -146,10 +147,22 @@ def pgbench(database, script, clients, seconds, **variables):
     return float(tps.group(1))
 
 
-def fill_queue(database, calls):
+def fill_queue(database, calls, full=False):
     database.clear()
-    tool("admit_loop", database.url, 2, 200, 0, 1, calls)
+    tool("admit_loop", database.url, 2, 200, 0, 1, calls, *["full"] * full)
     database.sql("checkpoint")
+
+
+@contextlib.contextmanager
+def rates(database):
+    """Prices by destination, as an organization has them that resells a carrier's list."""
+    database.sql("insert into rates (org_id, prefix, rate_mc, increment_s, minimum_s)"
+                 " select o, '+' || p, 600, 6, 30 from generate_series(1, 50) o, generate_series(1, 999) p")
+    database.sql("insert into rates (org_id, prefix, rate_mc) select o, '+49' || lpad(p::text, 3, '0'), 600"
+                 " from generate_series(1, 50) o, generate_series(0, 999) p")
+    database.sql("vacuum analyze rates")
+    yield
+    database.sql("truncate rates")
 
 
 runs = [0]
