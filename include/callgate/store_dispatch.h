@@ -194,6 +194,10 @@ enum err store_overdue(struct store *s, int64_t gateway_id, int max, struct over
 enum err store_cancels_find(struct store *s, int64_t gateway_id, int max, struct call_ref **out, size_t *n,
                             struct errinfo *e) MUST_USE;
 
+/* Which of n claims of ours (at most DISPATCH_BATCH_MAX) are no more: canceled with their rows. */
+enum err store_claims_gone(struct store *s, int64_t gateway_id, const struct call_ref *calls, size_t n, bool *gone,
+                           struct errinfo *e) MUST_USE;
+
 /* Tells the other gateways that something was queued or canceled. After the commit, coalesced, on a
  * connection of no other use in that moment; never from within an admission. */
 enum err store_notify_queued(struct store *s, struct errinfo *e) MUST_USE;

@@ -20,6 +20,7 @@ struct cancel {
 	struct id           call_id;
 	enum cancel_outcome outcome;    /* out                                         */
 	enum call_state     state;      /* out; of a call that was found               */
+	bool                claimed;    /* out: somebody was getting ready to dial it  */
 };
 
 #define CANCEL_MAX 500

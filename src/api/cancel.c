@@ -60,7 +60,7 @@ void calls_cancel(struct desk *d, struct http_request *rq, const struct route_ar
 		desk_failed(d, rq, err, &e, out);
 		return;
 	}
-	if (c.outcome == CANCEL_REQUESTED)
+	if (c.outcome == CANCEL_REQUESTED || c.claimed)
 		tell_scheduler(d);
 	error = error_of(c.outcome);
 	if (error)
@@ -74,6 +74,7 @@ void calls_cancel(struct desk *d, struct http_request *rq, const struct route_ar
 struct counts {
 	size_t matched, canceled, requested, too_late;
 	bool   more;
+	bool   news;            /* for whoever follows them */
 };
 
 static void count(struct counts *counts, const struct cancel *items, size_t n)
@@ -95,6 +96,7 @@ static void count(struct counts *counts, const struct cancel *items, size_t n)
 			continue;
 		}
 		counts->matched++;
+		counts->news |= items[i].claimed || items[i].outcome == CANCEL_REQUESTED;
 	}
 }
 
@@ -183,7 +185,7 @@ void calls_cancel_many(struct desk *d, struct http_request *rq, const struct rou
 		return;
 	}
 	err = cancel_all(d, &args->key, &f, &counts, &outcome, &e);
-	if (counts.requested)
+	if (counts.news)
 		tell_scheduler(d);
 	if (err)
 		desk_failed(d, rq, err, &e, out);

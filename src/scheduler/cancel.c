@@ -45,6 +45,47 @@ bool flight_may_dial(struct scheduler *s, struct flight *f, int64_t now)
 	return false;
 }
 
+static size_t preparing(struct scheduler *s, struct flight **out)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->flights.map.size; i++) {
+		for (struct idnode *node = s->flights.map.heads[i]; node && n < DISPATCH_BATCH_MAX; node = node->next) {
+			struct flight *f = (struct flight *)(void *)node;
+
+			if (f->stage == STAGE_PREPARING && !f->ended)
+				out[n++] = f;
+		}
+	}
+	return n;
+}
+
+/* What is claimed and canceled has no row any more. That would show when its room is ready; but
+ * for a room that waits long for its agent, that is late. */
+static void let_go(struct scheduler *s, int64_t now)
+{
+	struct flight *f[DISPATCH_BATCH_MAX];
+	struct call_ref calls[DISPATCH_BATCH_MAX];
+	bool gone[DISPATCH_BATCH_MAX];
+	size_t n = preparing(s, f);
+	struct errinfo e;
+
+	if (n == 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		calls[i] = flight_ref(f[i]);
+	if (!db_went(s, store_claims_gone(s->store, s->lease.gateway_id, calls, n, gone, &e), "claims", &e))
+		return;
+	for (size_t i = 0; i < n; i++) {
+		if (!gone[i])
+			continue;
+		LOG_INFO("call.let_go", LOG_ID("call", &f[i]->node.id), LOG_INT("attempt", f[i]->attempt));
+		hang_up(f[i], now);
+		flight_free(&s->flights, f[i]);
+		s->replan |= s->plan.capped;
+	}
+}
+
 void take_cancels(struct scheduler *s, int64_t now)
 {
 	struct call_ref *calls = NULL;
@@ -64,6 +105,7 @@ void take_cancels(struct scheduler *s, int64_t now)
 		flight_cancel(s, f, now);
 	}
 	free(calls);
+	let_go(s, now);
 }
 
 void scheduler_canceled(struct scheduler *s)

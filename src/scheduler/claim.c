@@ -167,6 +167,7 @@ static void intended(struct scheduler *s, struct flight *f, bool may_dial, int64
 		if (f->driver->provider->ops->prepare)
 			hang_up(f, now);
 		flight_free(&s->flights, f);
+		s->replan |= s->plan.capped;
 	}
 }
 

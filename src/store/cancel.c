@@ -5,11 +5,12 @@
  * A call stands in one of three small tables and moves between them while this looks. Rows
  * that somebody else holds are passed over, not waited for: so this can never be part of a
  * deadlock, and a call that was found nowhere is simply looked for again. */
+#include <string.h>
 #include <time.h>
 
 #include "callgate/clock.h"
-#include "callgate/store_dispatch.h"
 #include "callgate/store_life.h"
+#include "flight.h"
 #include "settle.h"
 
 #define MOVED (-1)
@@ -62,9 +63,10 @@ static const struct pg_statement cancel_statement = PG_STATEMENT("cancel", cance
 	" select r.ix::int, case when not exists (select from k) then 5 when w.ix is null then 4"
 	"     when w.state <> 0 then case when w.reason = 14 then 1 else 3 end"
 	"     when u.call_id is not null then 0 when f.call_id is not null then 2 else -1 end,"
-	"   case when u.call_id is not null then 7::smallint else greatest(w.state, f.state) end"
+	"   case when u.call_id is not null then 7::smallint else greatest(w.state, f.state) end,"
+	"   df.call_id is not null"
 	" from unnest($3::uuid[]) with ordinality r(id, ix)"
-	" left join want w on w.ix = r.ix left join u on u.call_id = w.call_id"
+	" left join want w on w.ix = r.ix left join u on u.call_id = w.call_id left join df on df.call_id = w.call_id"
 	" left join (select call_id, state from asked union all"
 	"            select call_id, state from fl where phase > 0 and cancel_at is not null) f on f.call_id = w.call_id");
 
@@ -98,6 +100,7 @@ static enum err cancel_once(struct store *s, const struct caller *caller, struct
 			continue;
 		items[at[ix]].outcome = (enum cancel_outcome)outcome;
 		items[at[ix]].state = (enum call_state)pg_get_int2(r, row, 2);
+		items[at[ix]].claimed = pg_get_bool(r, row, 3);
 	}
 	for (i = 0; i < *n; i++)
 		if (moved[i])
@@ -167,4 +170,27 @@ enum err store_cancels_find(struct store *s, int64_t gateway_id, int max, struct
 	*out = refs;
 	*n = (size_t)PQntuples(r);
 	return OK;
+}
+
+/* call_inflight_pkey, one probe each. */
+static const Oid gone_types[] = { OID_INT8, OID_INT8_ARRAY, OID_UUID_ARRAY, OID_INT2_ARRAY };
+static const struct pg_statement gone_statement = PG_STATEMENT("claims_gone", gone_types,
+	"select x.ix::int from unnest($2::bigint[], $3::uuid[], $4::smallint[]) with ordinality x(o, c, a, ix)"
+	" where (select 1 from call_inflight f where f.org_id = x.o and f.call_id = x.c and f.attempt = x.a"
+	"        and f.gateway_id + 0 = $1 limit 1) is null");
+
+enum err store_claims_gone(struct store *s, int64_t gateway_id, const struct call_ref *calls, size_t n, bool *gone,
+                           struct errinfo *e)
+{
+	CLEANUP(pg_clearp) PGresult *r = NULL;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
+	enum err err;
+
+	memset(gone, 0, n * sizeof *gone);
+	pg_arg_int8(&a, gateway_id);
+	put_refs(&a, calls, sizeof *calls, n);
+	err = pg_run(s, &gone_statement, &a, &r, e);
+	for (int row = 0; !err && row < PQntuples(r); row++)
+		gone[pg_get_int4(r, row, 0) - 1] = true;
+	return err;
 }

@@ -373,7 +373,7 @@ def test_a_query_does_not_change_the_route(tenant, raw):
 @pytest.mark.parametrize("method, path, allow", [
     ("GET", PATH, {"POST", "OPTIONS"}), ("PUT", PATH, {"POST", "OPTIONS"}), ("BREW", PATH, {"POST", "OPTIONS"}),
     ("post", PATH, {"POST", "OPTIONS"}), ("POST", "/healthz", {"GET", "HEAD", "OPTIONS"}),
-    ("DELETE", "/readyz", {"GET", "HEAD", "OPTIONS"}), ("POST", "/v1/calls/x", {"GET", "HEAD", "OPTIONS"})])
+    ("DELETE", "/readyz", {"GET", "HEAD", "OPTIONS"}), ("POST", "/v1/calls/x", {"GET", "HEAD", "PATCH", "OPTIONS"})])
 def test_a_wrong_method_is_405_with_what_is_allowed(tenant, raw, method, path, allow):
     one = raw()
     answer = one.send(head(tenant, method=method, path=path)).answer()

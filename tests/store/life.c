@@ -164,11 +164,16 @@ static void a_claimed_call_that_was_canceled_is_never_dialed(void **state)
 {
 	struct id id = accept_call("+12025550100");
 	struct call_ref r = { 1, id, 1 };
+	bool gone;
 
 	(void)state;
 	claim_one();
+	DO(store_claims_gone(s, gw, &r, 1, &gone, &e));
+	assert_false(gone);
 	assert_int_equal(CANCEL_DONE, cancel(id));
 	check_books();
+	DO(store_claims_gone(s, gw, &r, 1, &gone, &e));
+	assert_true(gone);
 	assert_false(intend(id, 1));
 	DO(store_unclaim(s, gw, &r, 1, &e));                    /* nor does it come back */
 	check_books();

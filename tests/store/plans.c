@@ -264,6 +264,7 @@ static void prepare_all(void)
 	assert_int_equal(OK, store_expire_due(s, 1, 0, 1, &expired, &n, &e));
 	assert_int_equal(OK, store_calls_cancel(s, &caller, &cancel, 1, &e));
 	assert_int_equal(OK, store_cancels_find(s, 1, 0, &refs, &n, &e));
+	assert_int_equal(OK, store_claims_gone(s, 1, &r, 1, &may, &e));
 	free(refs);
 	assert_int_equal(OK, store_call_edit(s, &caller, &edit, 86400, &e));
 	assert_int_equal(OK, store_adopt(s, 1, 0, &f, &n, &lanes, &n_lanes, &e));
@@ -338,6 +339,8 @@ static void check_cancel(void)
 	ARGS("1, sha256('" KEY_TEXT "'), '%s'", PQgetvalue(r, 0, 0));
 	check_plan("cancel", args, 200 * 80, NULL);
 	check_plan("cancels_find", "1, 1000", 200, NULL);
+	ARGS("1, %s, %s, " SAME("1::int2", "200"), ids("org_id", 1, 200), ids("call_id", 1, 200));
+	check_plan("claims_gone", args, 200 * 6, NULL);
 	ARGS("1, sha256('" KEY_TEXT "'), '%.36s', true, '{}', true, '{}', true, 0, 2::int2, -1, 86400", PQgetvalue(r, 0, 0) + 1);
 	check_plan("call_edit", args, 60, NULL);
 }

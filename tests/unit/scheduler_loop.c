@@ -396,6 +396,20 @@ enum err store_cancels_find(struct store *s, int64_t id, int max, struct call_re
 	return OK;
 }
 
+enum err store_claims_gone(struct store *s, int64_t id, const struct call_ref *calls, size_t n, bool *gone,
+                           struct errinfo *e)
+{
+	(void)s, (void)e;
+	lock();
+	for (size_t i = 0; i < n; i++) {
+		const struct row *r = find(&calls[i]);
+
+		gone[i] = !r || r->gateway != id;
+	}
+	unlock();
+	return OK;
+}
+
 enum err store_adopt(struct store *s, int64_t id, int max, struct inflight **out, size_t *n, struct lane_key **lanes,
                      size_t *n_lanes, struct errinfo *e)
 {
@@ -1114,7 +1128,6 @@ static void a_claimed_call_that_was_canceled_leaves_no_room(void **state)
 	struct dial_request rq = { .org_id = 1, .attempt = 1 };
 	int64_t end = mono_ms() + 8000;
 
-	(void)state;
 	driver_ops = &careful_ops;
 	r = add(QUEUED, 0);
 	carrier.silent = true;
@@ -1126,11 +1139,23 @@ static void a_claimed_call_that_was_canceled_leaves_no_room(void **state)
 	r->where = ENDED;
 	rq.call_id = r->id;
 	unlock();
-	say(&rq, PROVIDER_READY, REASON_NONE);
+	if (*state == NULL)
+		say(&rq, PROVIDER_READY, REASON_NONE);
+	else
+		scheduler_canceled(sched);      /* the agent never comes */
 	while (carrier.hangups == 0 && mono_ms() < end)
 		usleep(1000);
 	assert_int_equal(carrier.hangups, 1);
 	assert_int_equal(carrier.dials, 0);
+}
+
+static void nor_does_it_wait_for_its_agent(void **state)
+{
+	char never[] = "it never comes";
+	void *waiting = never;
+
+	(void)state;
+	a_claimed_call_that_was_canceled_leaves_no_room(&waiting);
 }
 
 /* ── bounds ─────────────────────────────────────────────────────────────────────── */
@@ -1255,6 +1280,7 @@ int main(void)
 		TEST(an_uncertain_call_is_hung_up_once_it_is_found),
 		TEST(an_adopted_call_whose_end_was_asked_for_is_hung_up),
 		TEST(a_claimed_call_that_was_canceled_leaves_no_room),
+		TEST(nor_does_it_wait_for_its_agent),
 		TEST(a_call_past_its_last_moment_is_not_dialed),
 		TEST(nor_if_that_moment_came_while_it_got_ready),
 		TEST(without_a_provider_a_call_waits_to_its_own_bound_at_most),
