@@ -42,7 +42,7 @@ static const struct pg_statement edit_statement = PG_STATEMENT("call_edit", edit
 	"         case when $6 then $7 else w.metadata end as new_metadata,"
 	"         case when $10 >= 0 then $10 else w.prio end as new_prio,"
 	"         case when not $8 then w.scheduled_at when $9 > 0 then to_timestamp($9 / 1000.0)"
-	"              else least(w.scheduled_at, now()) end as new_scheduled_at,"
+	"              when w.scheduled_at > now() then now() else w.scheduled_at end as new_scheduled_at,"
 	"         w.expires_at is null or coalesce(w.expires_at = w.scheduled_at + $12 * interval '1 s', false) as bound_follows"
 	"  from w cross join (select * from q union all select * from sc) p),"
 	" n as materialized ("

@@ -562,6 +562,15 @@ static void a_call_that_is_put_off_gives_its_destination_free(void **state)
 	claim_one();
 }
 
+static void what_was_never_put_off_cannot_be_called_back(void **state)
+{
+	struct call_edit x = { .call_id = accept_call("+12025550100"), .set_scheduled = true, .edits = -1 };
+
+	(void)state;
+	assert_int_equal(EDIT_SAME, edit_of(x));
+	assert_int_equal(1, sql("select count(*) from calls where scheduled_at is null and expires_at is null and edits = 0"));
+}
+
 static void a_bound_that_the_client_set_stays(void **state)
 {
 	struct id id = schedule_call("+12025550100", 60000, 60000);
@@ -647,6 +656,7 @@ int main(void)
 		cmocka_unit_test_setup(a_change_is_written_once_and_with_an_event, setup),
 		cmocka_unit_test_setup(another_priority_is_another_lane, setup),
 		cmocka_unit_test_setup(a_call_that_is_put_off_gives_its_destination_free, setup),
+		cmocka_unit_test_setup(what_was_never_put_off_cannot_be_called_back, setup),
 		cmocka_unit_test_setup(a_bound_that_the_client_set_stays, setup),
 		cmocka_unit_test_setup(what_was_claimed_or_has_ended_is_not_changed, setup),
 		cmocka_unit_test_setup(there_is_an_end_to_changes, setup),
