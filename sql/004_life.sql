@@ -52,6 +52,7 @@ create table rates (
   increment_s smallint not null default 1 check (increment_s between 1 and 3600),
   minimum_s   smallint not null default 1 check (minimum_s between 1 and 3600),
   primary key (org_id, prefix));
+create index rates_longest on rates (org_id, length(prefix));     -- how long a prefix is worth looking for
 
 alter table projects
   add column increment_s smallint not null default 1 check (increment_s between 1 and 3600),

@@ -37,7 +37,7 @@
 	"  from " CONTEXT_SQL ")," \
 	" acct as materialized (" \
 	"  select a.org_id, a.account_id, a.balance_mc - a.held_mc as free_mc" \
-	"  from (select distinct org_id, account_id from ctx where refusal = 0 and (rate_mc > 0 or rated)) x" \
+	"  from (select distinct org_id, account_id from ctx where refusal = 0 and (rate_mc > 0 or longest is not null)) x" \
 	"  join credit_accounts a on" PROBE("a.org_id", "x.org_id", "a.account_id", "x.account_id") \
 	"  order by a.org_id, a.account_id for update of a)," \
 	" item as materialized (" \
@@ -55,8 +55,8 @@
 	"        from (select i.ix, i.call_id, i.dest, i.vars, i.rq, x.org_id, x.user_id, x.project_id, x.account_id, x.trunk_id," \
 	"                     x.trunk_name, x.driver, x.prio, x.ring_timeout_s, x.max_duration_s, x.from_e164, x.scope," \
 	"                     x.unused_today, x.refusal, x.rate_mc as own_rate_mc, x.increment_s as own_increment_s," \
-	"                     x.minimum_s as own_minimum_s, x.hold_mc as own_hold_mc, case when x.rated then " \
-	                      RATE_SQL("x.org_id", "i.dest", "coalesce(x.hold_s, x.max_duration_s)") " end as rate," \
+	"                     x.minimum_s as own_minimum_s, x.hold_mc as own_hold_mc, " \
+	                      RATE_SQL("x.longest", "x.org_id", "i.dest", "coalesce(x.hold_s, x.max_duration_s)") " as rate," \
 	"                     case when $14 " X("and (i.due > now()) is not true") " then " TAKEN_SQL("i.dest", "x.scope") " end as taken" \
 	                      X(", x.test, i.meta, i.key, i.print, case when i.due > now() then i.due end as due," \
 	"                     coalesce(i.until, case when i.due > now() then i.due + $20 * interval '1 s' end) as until," \

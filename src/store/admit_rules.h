@@ -61,7 +61,8 @@ _Static_assert(ADMIT_ACCEPTED == 0 && ADMIT_KEY_UNKNOWN == 1 && ADMIT_BODY_INVAL
 	" case when k.test then 1 else p.minimum_s end as minimum_s," \
 	" case when k.test then 0 else " HOLD_SQL("p.rate_mc", "p.increment_s", "p.minimum_s", "least(p.hold_s, " BOUND_S ")") \
 	" end as hold_mc," \
-	" not k.test and (select true from rates r where r.org_id = c.o limit 1) as rated"
+	" case when not k.test then (select length(r.prefix) from rates r where r.org_id = c.o order by length(r.prefix) desc limit 1)" \
+	" end as longest"
 
 /* What a call of so many seconds costs, as it is settled (SETTLE_SQL in end.c); a project that
  * holds for no second holds nothing. */
@@ -71,12 +72,15 @@ _Static_assert(ADMIT_ACCEPTED == 0 && ADMIT_KEY_UNKNOWN == 1 && ADMIT_BODY_INVAL
 
 /* What the longest prefix of `dest` says that organization `org` has a rate for: rate, increment,
  * minimum, hold for `seconds`, length of the prefix; null if there is none. One probe of rates_pkey
- * for each length, from the longest on, in the order in which a nested loop (there is no other way for
- * a lateral with a limit) takes them. "prefix = any(…) order by prefix desc" was carried out
- * by reading the organization's rates backwards. */
-#define RATE_SQL(org, dest, seconds) \
-	"(select array[r.rate_mc, r.increment_s, r.minimum_s, " HOLD_SQL("r.rate_mc", "r.increment_s", "r.minimum_s", seconds) "," \
-	" n.n] from generate_series(length(" dest "), 1, -1) n(n) cross join lateral (select r.rate_mc, r.increment_s, r.minimum_s" \
-	" from rates r where r.org_id = " org " and r.prefix = left(" dest ", n.n) limit 1) r limit 1)"
+ * for each length, from `longest` on (the organization's, by rates_longest; it decides what a look-up
+ * costs), in the order in which a nested loop (there is no other way for a lateral with a limit)
+ * takes them. "prefix = any(…) order by prefix desc" was carried out by reading the organization's
+ * rates backwards. */
+#define RATE_SQL(longest, org, dest, seconds) \
+	"case when " longest " is not null then (select array[r.rate_mc, r.increment_s, r.minimum_s, " \
+	HOLD_SQL("r.rate_mc", "r.increment_s", "r.minimum_s", seconds) ", n.n]" \
+	" from generate_series(least(" longest ", length(" dest ")), 1, -1) n(n)" \
+	" cross join lateral (select r.rate_mc, r.increment_s, r.minimum_s from rates r where r.org_id = " org \
+	" and r.prefix = left(" dest ", n.n) limit 1) r limit 1) end"
 
 #endif
