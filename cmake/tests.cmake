@@ -32,6 +32,9 @@ foreach(file IN LISTS store)
 	# A store test asks the database questions of its own, through the room's pg.h.
 	get_filename_component(noun ${file} NAME_WE)
 	target_link_libraries(store_${noun} PRIVATE PkgConfig::PQ)
+	# A large one has a folder of its own name for what it is made of.
+	file(GLOB parts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/store/${noun}/*.c)
+	target_sources(store_${noun} PRIVATE ${parts})
 endforeach()
 
 # What the linker cannot see, because static libraries pass their foreign libraries on:
