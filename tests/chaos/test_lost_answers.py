@@ -13,7 +13,8 @@ from kit.proxy import MODES
 from kit.rig import LEASE_MS
 
 STATEMENTS = ("admit", "claim", "intent", "progress", "finish", "retry", "promote", "adopt", "gateway_renew",
-              "gateways_bury", "shards_look", "lanes_find", "limits_load", "counts_load", "overdue")
+              "gateways_bury", "shards_look", "lanes_find", "limits_load", "counts_load", "overdue", "cancel", "call_edit",
+              "expire_due", "cancels_find")
 
 
 def lose(proxy, statement, mode, unfired):

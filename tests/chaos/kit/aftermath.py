@@ -12,12 +12,13 @@ from .rig import BOUND_S, LEASE_MS
 RETRIED = {"carrier_unavailable": ("0106",), "carrier_limit": ("0107",)}
 REASONS = ("none callee_hangup agent_hangup max_duration voicemail busy no_answer declined invalid_number "
            "carrier_unavailable carrier_limit carrier_blocked insufficient_credits suppressed canceled "
-           "queue_expired provider_error configuration outcome_unknown overdue").split()
+           "queue_expired provider_error configuration outcome_unknown overdue client_hangup").split()
 SLACK_S = 4             # a takeover, the reaper's rhythm, a server that has just come back
 RETRY, UNCERTAIN = 32, 33       # kinds of events
+CANCELED = 7                    # a state
 
 # What a database that goes away makes a gateway say at the level of errors.
-DATABASE_AWAY = {"api.batch_failed"}
+DATABASE_AWAY = {"api.batch_failed", "api.request_failed"}
 
 
 def settle(rig, seconds):
@@ -40,23 +41,41 @@ def settle(rig, seconds):
 
 
 def check_answers(rig, load):
-    """Every 200 has its one call, under its id; what was refused has none."""
+    """Every 200 has its one call, under its id; what was refused has none; and requests with one
+    key made one call at most, whatever became of their answers."""
     rows = rig.database.rows("select request_id, call_id::text, to_e164 from calls")
     calls = collections.defaultdict(list)
+    wish_of = {post.request_id: post.wish for post in load.posts}
     for request_id, call_id, to in rows:
-        calls[request_id].append((call_id, to))
+        calls[wish_of.get(request_id, request_id)].append((call_id, to))
+    wishes = collections.defaultdict(list)
     for post in load.posts:
-        found = calls.pop(post.request_id, [])
-        if post.promise == "accepted":
-            assert found == [(post.call_id, post.to)], f"{post}: {found}"
-        elif post.promise == "refused":
-            assert not found, f"refused, and yet there is a call: {post}: {found}"
-        else:
-            assert len(found) <= 1, f"{post}: {found}"
-            assert not found or post.call_id in (None, found[0][0]), f"{post}: {found}"
+        wishes[post.wish].append(post)
+    for wish, posts in wishes.items():
+        found = calls.pop(wish, [])
+        accepted = {(post.call_id, post.to) for post in posts if post.promise == "accepted"}
+        assert len(found) <= 1, f"one wish, two calls: {posts}: {found}"
+        if accepted:
+            assert accepted == set(found), f"{posts}: {found}"
+        elif all(post.promise == "refused" for post in posts):
+            assert not found, f"refused, and yet there is a call: {posts}: {found}"
     assert not calls, f"calls nobody asked for: {list(calls.items())[:5]}"
     assert not load.missing, f"a call that was accepted could not be read: {load.missing[:3]}"
     assert any(post.promise == "accepted" for post in load.posts), "nothing was accepted: this proves nothing"
+
+
+def check_asked(rig, load):
+    """What was answered to a cancel is what became of the call. (That none of them was dialed
+    afterwards is for the ledger, check_dials, and for the books.)"""
+    ends = {call_id: (state, REASONS[reason], asked) for call_id, state, reason, asked in rig.database.rows(
+        "select call_id::text, state, reason, cancel_at is not null from calls")}
+    for asked in load.asked:
+        state, reason, marked = ends[asked.call_id]
+        if asked.verb == "cancel" and asked.status == 200:
+            assert (state, reason) == (CANCELED, "canceled"), f"{asked}: {ends[asked.call_id]}"
+        if asked.verb == "cancel" and asked.status == 202:
+            assert marked, f"{asked}: nobody remembers"
+        assert asked.status in (0, 200, 202, 409, 503) or asked.code == "outcome_unknown", asked
 
 
 def check_dials(rig):
@@ -93,8 +112,8 @@ def check_dials(rig):
     for call_id, (to, attempts, _, reason, _) in calls.items():
         dialed = (call_id, attempts) in dials
         if REASONS[reason] in ("provider_error", "queue_expired", "configuration"):
-            assert not dialed, f"{call_id} was dialed, and its record says it was not: {REASONS[reason]}"
-        elif REASONS[reason] not in ("outcome_unknown", "overdue"):
+            assert not dialed or (call_id, attempts) in retried, f"{call_id} was dialed, and its record says it was not: {REASONS[reason]}"
+        elif REASONS[reason] not in ("outcome_unknown", "overdue", "canceled"):
             assert dialed or (to.endswith("5550108") and call_id in asked), \
                 f"{call_id} ended as {REASONS[reason]} and was never dialed"
     return len(dials)
@@ -127,27 +146,28 @@ def check_gateways(rig):
 def check_logs(rig, allowed):
     """No sanitizer's report, no error but those this chaos explains; returns the warnings."""
     said = collections.Counter()
-    torn = 0
+    torn = []
     for gateway in rig.gateways:
         gateway.check_log()
         for line in gateway.text().splitlines():
             try:
                 entry = json.loads(line)
             except ValueError:
-                torn += 1
+                torn.append(line)
                 continue
             if entry["level"] in ("warn", "error"):
                 said[entry["level"], entry["event"]] += 1
                 assert entry["level"] != "error" or entry["event"] in allowed, f"unexpected: {line}"
-    assert torn <= rig.kills, f"{torn} lines of the logs are no JSON"
+    assert len(torn) <= rig.kills, f"{len(torn)} lines of the logs are no JSON: {torn[:3]}"
     return said
 
 
-def reckon(rig, load, allowed=(), settle_s=30):
+def reckon(rig, load, allowed=(), settle_s=45):
     """All of it; returns one line for the report."""
     settled = settle(rig, settle_s)
     check_gateways(rig)
     check_answers(rig, load)
+    check_asked(rig, load)
     dials = check_dials(rig)
     longest = check_ends(rig)
     books.check(rig.database)

@@ -63,6 +63,10 @@ class Rig:
         broke = tenant(35, credits_mc=40_000)
         free = tenant(55, project={"rate_mc": 0})
         self.tenants = [*wides, slow, broke, free]
+        for one in (wide, wides[1], broke):
+            self.database.execute("insert into rates (org_id, prefix, rate_mc, increment_s, minimum_s) values"
+                                  " (%s, '+', 900, 1, 1), (%s, '+49', 600, 6, 30), (%s, '+4930', 2400, 60, 60)",
+                                  one.org_id, one.org_id, one.org_id)
         second = wide.key(wide.user_id)
         return [*((t, t.key_text) for t in self.tenants), (wide, second), (wide, wide.key(wide.user_id, test=True))]
 
