@@ -11,7 +11,8 @@
 /* Indexes: api_keys_pkey, the one partition's calls primary key (pruned by call_id for
  * each row), project_members_pkey, projects_pkey, call_inflight_pkey, call_schedule_pkey
  * (only of calls that wait). While a call lives, its state and times stand in
- * call_inflight; afterwards in calls. */
+ * call_inflight; afterwards in calls. The look-ups with a limit are remembered within the
+ * statement: most of a batch are calls of one project. */
 static const Oid read_types[] = { OID_INT8_ARRAY, OID_BYTEA_ARRAY, OID_UUID_ARRAY };
 static const struct pg_statement read_statement = PG_STATEMENT("calls_read", read_types,
 	"select r.ix::int, k.user_id is not null, m.user_id is not null,"
@@ -33,7 +34,8 @@ static const struct pg_statement read_statement = PG_STATEMENT("calls_read", rea
 	" left join calls c on" PROBE("c.org_id", "r.o", "c.call_id", "r.id")
 	" left join lateral (select user_id from project_members m where m.org_id = c.org_id"
 	"                     and m.project_id = c.project_id and m.user_id = k.user_id limit 1) m on true"
-	" left join projects p on" PROBE("p.org_id", "c.org_id", "p.project_id", "c.project_id")
+	" left join lateral (select public_id from projects p where p.org_id = c.org_id and p.project_id = c.project_id"
+	"                     limit 1) p on true"
 	" left join call_inflight f on" PROBE("f.org_id", "r.o", "f.call_id", "r.id")
 	" left join lateral (select run_at, locked from call_schedule w where w.org_id = c.org_id and w.call_id = c.call_id"
 	"                     and c.ended_at is null and f.call_id is null limit 1) w on true");
