@@ -11,7 +11,9 @@
  * so committers cannot deadlock with one another or with the end of calls (end.c). The
  * account rows are locked before the balance is read: two batches can never both spend
  * the last of it. A key that another batch is just writing is waited for; it has then been
- * used, by a row that this statement cannot see, and the item goes to the next round. */
+ * used, by a row that this statement cannot see, and the item goes to the next round. So does
+ * one whose key was used long ago: the first round ($14) asks for none of them beforehand, for most
+ * keys are new and their insert finds out by itself. */
 #include "admit_batch.h"
 
 #include <string.h>
@@ -60,8 +62,9 @@
 	"                     case when $14 " X("and (i.due > now()) is not true") " then " TAKEN_SQL("i.dest", "x.scope") " end as taken" \
 	                      X(", x.test, i.meta, i.key, i.print, case when i.due > now() then i.due end as due," \
 	"                     coalesce(i.until, case when i.due > now() then i.due + $20 * interval '1 s' end) as until," \
-	"                     case when i.key is not null then (select true from idempotency_keys d where d.org_id = x.org_id" \
-	"                      and d.user_id = x.user_id and d.test = x.test and d.key = i.key limit 1) end as known") \
+	"                     case when i.key is not null and ($14 or i.until <= now()) then (select true from idempotency_keys d" \
+	"                      where d.org_id = x.org_id and d.user_id = x.user_id and d.test = x.test and d.key = i.key limit 1)" \
+	"                     end as known") \
 	"              from unnest($8::int[], $9::uuid[], $10::text[], $11::text[], $12::text[]" \
 	                     X(", $15::text[], $16::timestamptz[], $17::timestamptz[], $18::bytea[], $19::bytea[]") ")" \
 	"                   with ordinality i(cx, call_id, dest, vars, rq" X(", meta, due, until, key, print") ", ix)" \

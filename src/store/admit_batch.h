@@ -10,7 +10,7 @@
  * AGAIN: it was behind others on an account that could not cover them all at once. There,
  * busy destinations are looked at before the money is counted, so that what will be refused
  * as busy does not keep others from it (a probe that the first round spares itself).
- * KEY_AGAIN: another item, here or in a batch that committed meanwhile, has its
+ * KEY_AGAIN: another item, earlier, here or in a batch that committed meanwhile, has its
  * Idempotency-Key; the next round sees what became of that one. */
 #define ADMIT_AGAIN     (-1)
 #define ADMIT_KEY_PRIOR (-2)    /* the key was used before: stays inside admit_batch.c */

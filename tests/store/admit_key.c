@@ -176,6 +176,32 @@ static void an_earlier_key_answers_in_its_place_of_the_order(void **state)
 	check_keys();
 }
 
+/* A body that was good when it was first sent may be late when it is sent again. */
+static void what_has_expired_is_refused_unless_its_key_was_used(void **state)
+{
+	struct keyed k;
+
+	(void)state;
+	reset();
+	with_key(&k, "+12025550100", "k", "b");
+	k.a.expires_ms = 1;
+	assert_int_equal(ADMIT_BODY_INVALID, admit_one(s, &k.a));
+	assert_int_equal(0, sql("select count(*) from idempotency_keys"));
+	assert_int_equal(ADMIT_ACCEPTED, admit_one(s, with_key(&k, "+12025550100", "k", "b")));
+	with_key(&k, "+12025550100", "k", "b");
+	k.a.expires_ms = 1;
+	assert_int_equal(ADMIT_ACCEPTED, admit_one(s, &k.a));
+	assert_true(k.a.replayed);
+	with_key(&k, "+12025550100", "k", "c");
+	k.a.expires_ms = 1;
+	assert_int_equal(ADMIT_KEY_REUSED, admit_one(s, &k.a));
+	k.a = make_admission("+12025550101");
+	k.a.expires_ms = 1;
+	assert_int_equal(ADMIT_BODY_INVALID, admit_one(s, &k.a));
+	assert_int_equal(1, sql("select count(*) from calls"));
+	check_keys();
+}
+
 static void a_key_belongs_to_its_user_and_to_live_or_test(void **state)
 {
 	struct keyed k;
@@ -528,6 +554,7 @@ int main(void)
 		cmocka_unit_test(refusals_of_the_call_itself_are_kept),
 		cmocka_unit_test(what_never_reached_the_call_is_not_kept),
 		cmocka_unit_test(an_earlier_key_answers_in_its_place_of_the_order),
+		cmocka_unit_test(what_has_expired_is_refused_unless_its_key_was_used),
 		cmocka_unit_test(a_key_belongs_to_its_user_and_to_live_or_test),
 		cmocka_unit_test(of_one_key_in_one_batch_the_first_wins_and_the_others_hear_of_it),
 		cmocka_unit_test(keys_and_scarce_money_go_together),
