@@ -180,6 +180,10 @@ int  book_prune(struct book *b);
 bool book_promote(struct book *b, struct book_call *c);         /* false: waits for its destination */
 void book_adopt(struct book_call *c, int64_t gateway);
 
+/* Seconds that are charged, and what they cost: rounded up once each. */
+int     book_billable(int64_t seconds, int increment_s, int minimum_s);
+int64_t book_cost(int64_t rate_mc, int seconds);
+
 bool book_is_live(const struct book_call *c);
 void book_event(struct book_call *c, int seq, int kind);
 

@@ -3,9 +3,7 @@
 #define TESTS_STORE_MODEL_SEED_H
 
 #include "../scratch.h"
-#include "book.h"
-
-#define START_MC 60000          /* of each account; small enough to run out */
+#include "run.h"
 
 static inline void seed_users(void)
 {
