@@ -43,7 +43,8 @@
 	"  join credit_accounts a on" PROBE("a.org_id", "x.org_id", "a.account_id", "x.account_id") \
 	"  order by a.org_id, a.account_id for update of a)," \
 	" item as materialized (" \
-	"  select i.*, case " X("when i.refusal in (1, 3, 5, 6, 10) then i.refusal when i.known then -2 when i.until <= now() then 2") \
+	"  select i.*, case " X("when i.refusal in (1, 3, 5, 6, 10) then i.refusal when i.known then -2" \
+	"              when i.until <= now() then 2") \
 	"              when i.refusal <> 0 then i.refusal" \
 	"              when i.rate_mc = 0 then 0" \
 	"              when " REFUSED_CREDITS \
@@ -59,12 +60,13 @@
 	"                     x.unused_today, x.refusal, x.rate_mc as own_rate_mc, x.increment_s as own_increment_s," \
 	"                     x.minimum_s as own_minimum_s, x.hold_mc as own_hold_mc, " \
 	                      RATE_SQL("x.longest", "x.org_id", "i.dest", "coalesce(x.hold_s, x.max_duration_s)") " as rate," \
-	"                     case when $14 " X("and (i.due > now()) is not true") " then " TAKEN_SQL("i.dest", "x.scope") " end as taken" \
+	"                     case when $14 " X("and (i.due > now()) is not true") \
+	"                      then " TAKEN_SQL("i.dest", "x.scope") " end as taken" \
 	                      X(", x.test, i.meta, i.key, i.print, case when i.due > now() then i.due end as due," \
 	"                     coalesce(i.until, case when i.due > now() then i.due + $20 * interval '1 s' end) as until," \
-	"                     case when i.key is not null and ($14 or i.until <= now()) then (select true from idempotency_keys d" \
-	"                      where d.org_id = x.org_id and d.user_id = x.user_id and d.test = x.test and d.key = i.key limit 1)" \
-	"                     end as known") \
+	"                     case when i.key is not null and ($14 or i.until <= now())" \
+	"                      then (select true from idempotency_keys d where d.org_id = x.org_id and d.user_id = x.user_id" \
+	"                            and d.test = x.test and d.key = i.key limit 1) end as known") \
 	"              from unnest($8::int[], $9::uuid[], $10::text[], $11::text[], $12::text[]" \
 	                     X(", $15::text[], $16::timestamptz[], $17::timestamptz[], $18::bytea[], $19::bytea[]") ")" \
 	"                   with ordinality i(cx, call_id, dest, vars, rq" X(", meta, due, until, key, print") ", ix)" \

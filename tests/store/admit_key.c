@@ -412,6 +412,27 @@ static void a_key_in_use_is_waited_for(void **state)
 	store_free(r.store);
 }
 
+/* Somebody has the key whenever we look, and never leaves a trace: a trigger plays him. */
+static void a_key_that_is_never_free_is_said_to_be_in_use(void **state)
+{
+	struct keyed k[2];
+	struct admission *items[] = { with_key(&k[0], "+12025550100", "k", "b"), &k[1].a };
+	struct errinfo e;
+
+	(void)state;
+	reset();
+	k[1].a = make_admission("+12025550101");
+	sql("create function never() returns trigger language plpgsql as $$ begin return null; end $$;"
+	    "create trigger never before insert on idempotency_keys for each row execute function never()");
+	assert_int_equal(OK, store_admit(s, items, 2, &rules, &e));
+	sql("drop trigger never on idempotency_keys; drop function never");
+	assert_int_equal(ADMIT_KEY_RUNNING, k[0].a.outcome);
+	assert_int_equal(ADMIT_ACCEPTED, k[1].a.outcome);
+	assert_int_equal(1, sql("select count(*) from calls"));
+	assert_int_equal(ADMIT_ACCEPTED, admit_one(s, with_key(&k[0], "+12025550100", "k", "b")));
+	check_keys();
+}
+
 /* ── answers that are lost ────────────────────────────────────────────────────── */
 
 /* The backend ends right before the commit the first time, or, with `after`, right after it:
@@ -560,6 +581,7 @@ int main(void)
 		cmocka_unit_test(keys_and_scarce_money_go_together),
 		cmocka_unit_test(two_at_the_same_instant_make_one_call),
 		cmocka_unit_test(a_key_in_use_is_waited_for),
+		cmocka_unit_test(a_key_that_is_never_free_is_said_to_be_in_use),
 		cmocka_unit_test(a_batch_that_is_cut_off_is_sent_again_with_its_keys),
 		cmocka_unit_test(its_own_key_is_no_replay),
 		cmocka_unit_test(what_a_key_answers_is_on_disk_before_it_is_told),
