@@ -39,7 +39,7 @@ bool flight_may_dial(struct scheduler *s, struct flight *f, int64_t now)
 {
 	if (now < f->expires_at || f->intent_lost)
 		return true;
-	if (f->stage == STAGE_READY && f->driver && f->driver->provider->ops->prepare)
+	if (f->stage == STAGE_READY && f->provider_ref)         /* its room is there already */
 		hang_up(f, now);
 	flight_end_reason(s, f, REASON_QUEUE_EXPIRED, true);
 	return false;
