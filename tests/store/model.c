@@ -37,8 +37,9 @@ int64_t run_sql(const char *fmt, ...)
 static const struct { int weight; bool (*run)(void); } kinds[] = {
 	{ 16, step_accept }, { 10, step_claim }, { 16, step_intent }, { 2, step_unclaim }, { 14, step_progress },
 	{ 12, step_finish }, { 5, step_retry }, { 4, step_comes_due }, { 5, step_promote }, { 2, step_expire_by_age },
-	{ 3, step_top_up }, { 3, step_crash }, { 3, step_bury }, { 3, step_come_back }, { 4, step_adopt },
-	{ 5, step_cancel }, { 6, step_edit }, { 3, step_last_moment }, { 3, step_expire_due }, { 2, step_prune }, { 3, step_dry_run },
+	{ 3, step_top_up }, { 6, step_crash }, { 7, step_bury }, { 6, step_come_back }, { 8, step_adopt },
+	{ 5, step_cancel }, { 6, step_edit }, { 3, step_last_moment }, { 3, step_expire_due }, { 2, step_prune },
+	{ 3, step_dry_run },
 };
 
 static void take_step(void)

@@ -130,6 +130,7 @@ bool step_top_up(void)
 	}
 	if (named && !booked[at])
 		booked[at] = amount;
+	e.text[0] = '\0';                 /* a refusal is no trouble */
 	MUST(err || (out.balance_mc == book.balance[account] && out.held_mc == book.held[account]));
 	free(out.account);
 	return true;
