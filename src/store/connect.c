@@ -212,10 +212,11 @@ enum err store_connect(struct store *s, struct errinfo *e)
 	if (mono_ms() < s->retry_at_ms)
 		return err_set(e, ERR_UNAVAILABLE, "database: waiting before the next attempt to connect");
 	s->pg = PQconnectStartParams(keys, values, 1);
+	if (s->pg)
+		PQsetNoticeReceiver(s->pg, ignore_notice, NULL);        /* libpq would write to stderr */
 	if (!s->pg || PQstatus(s->pg) == CONNECTION_BAD || !connect_within(s->pg, mono_ms() + CONNECT_MS)) {
 		err = unreachable(s->pg, e);
 	} else {
-		PQsetNoticeReceiver(s->pg, ignore_notice, NULL);
 		PQsetnonblocking(s->pg, 1);
 		err = open_session(s, e);
 	}

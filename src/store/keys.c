@@ -50,8 +50,8 @@ enum err store_key_create(struct store *s, const struct key_order *order, char k
 	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
 	uint8_t hash[SHA256_SIZE];
 	char hint[KEY_HINT_SIZE];
-	struct id user;
-	int64_t org_id;
+	struct id user = { { 0 } };
+	int64_t org_id = 0;
 	enum err err;
 
 	err = find_owner(s, order, &org_id, &user, e);
