@@ -9,11 +9,12 @@
 #include "pg.h"
 
 /* Indexes: api_keys_pkey, the one partition's calls primary key (pruned by call_id for
- * each row), project_members_pkey, projects_pkey, call_inflight_pkey, call_schedule_pkey
- * (only of calls that wait). While a call lives, its state and times stand in
+ * each row; the bounds of all prune most before anything runs, and preparing to read a
+ * partition costs more than reading a call), project_members_pkey, projects_pkey,
+ * call_inflight_pkey, call_schedule_pkey (only of calls that wait). While a call lives, its state and times stand in
  * call_inflight; afterwards in calls. The look-ups with a limit are remembered within the
  * statement: most of a batch are calls of one project. */
-static const Oid read_types[] = { OID_INT8_ARRAY, OID_BYTEA_ARRAY, OID_UUID_ARRAY };
+static const Oid read_types[] = { OID_INT8_ARRAY, OID_BYTEA_ARRAY, OID_UUID_ARRAY, OID_UUID, OID_UUID };
 static const struct pg_statement read_statement = PG_STATEMENT("calls_read", read_types,
 	"select r.ix::int, k.user_id is not null, m.user_id is not null,"
 	"       k.last_used_on is distinct from current_date and k.user_id is not null, p.public_id,"
@@ -24,24 +25,20 @@ static const struct pg_statement read_statement = PG_STATEMENT("calls_read", rea
 	"       coalesce(c.answered_at, f.answered_at), c.ended_at, c.billed_s, c.charged_mc,"
 	"       case when c.ended_at is null then c.hold_mc else 0 end,"
 	"       c.metadata, c.prio, c.edits, f.phase, c.scheduled_at, c.expires_at, coalesce(c.cancel_at, f.cancel_at),"
-	"       case when c.ended_at is not null or f.state > 0 then 0 when w.run_at is null then 1 when w.locked then 4"
-	"            when w.run_at > c.scheduled_at then 3 else 2 end,"
-	"       w.run_at, c.trunk_name, c.driver, c.rate_mc, c.increment_s, c.minimum_s, c.rate_prefix,"
+	"       case when c.ended_at is null and f.call_id is null then"
+	"         (select (extract(epoch from w.run_at) * 1000)::bigint * 2 + w.locked::int from call_schedule w"
+	"          where w.org_id = c.org_id and w.call_id = c.call_id) end,"
+	"       c.trunk_name, c.driver, c.rate_mc, c.increment_s, c.minimum_s, c.rate_prefix,"
 	"       c.attempts > 1 or (c.attempts = 1 and c.initiated_at is null)"
 	" from unnest($1::bigint[], $2::bytea[], $3::uuid[]) with ordinality r(o, h, id, ix)"
 	" left join api_keys k on" PROBE("k.org_id", "r.o", "k.key_hash", "r.h") "and k.revoked_at is null"
 	"      and (k.expires_at is null or k.expires_at > now())"
-	" left join calls c on" PROBE("c.org_id", "r.o", "c.call_id", "r.id")
+	" left join calls c on" PROBE("c.org_id", "r.o", "c.call_id", "r.id") "and c.call_id between $4 and $5"
 	" left join lateral (select user_id from project_members m where m.org_id = c.org_id"
 	"                     and m.project_id = c.project_id and m.user_id = k.user_id limit 1) m on true"
 	" left join lateral (select public_id from projects p where p.org_id = c.org_id and p.project_id = c.project_id"
 	"                     limit 1) p on true"
-	" left join call_inflight f on" PROBE("f.org_id", "r.o", "f.call_id", "r.id")
-	" left join lateral (select run_at, locked from call_schedule w where w.org_id = c.org_id and w.call_id = c.call_id"
-	"                     and c.ended_at is null and f.call_id is null limit 1) w on true");
-
-_Static_assert(WAIT_NONE == 0 && WAIT_TURN == 1 && WAIT_SCHEDULE == 2 && WAIT_DESTINATION == 3 && WAIT_RETRY == 4,
-               "the statement writes these numbers");
+	" left join call_inflight f on" PROBE("f.org_id", "r.o", "f.call_id", "r.id"));
 
 void call_record_done(struct call_record *r)
 {
@@ -85,10 +82,26 @@ static void read_money(const PGresult *r, int row, struct call_record *c)
 	c->billed_s = pg_get_int4(r, row, 24);
 	c->charged_mc = pg_get_int8(r, row, 25);
 	c->held_mc = pg_get_int8(r, row, 26);
-	c->rate_mc = pg_get_int8(r, row, 38);
-	c->increment_s = pg_get_int2(r, row, 39);
-	c->minimum_s = pg_get_int2(r, row, 40);
-	read_text(c->rate_prefix, sizeof c->rate_prefix, r, row, 41);
+	c->rate_mc = pg_get_int8(r, row, 37);
+	c->increment_s = pg_get_int2(r, row, 38);
+	c->minimum_s = pg_get_int2(r, row, 39);
+	read_text(c->rate_prefix, sizeof c->rate_prefix, r, row, 40);
+}
+
+/* The row of call_schedule, if it has one: its time, and whether it holds the destination. */
+static void read_wait(const PGresult *r, int row, struct call_record *c)
+{
+	int64_t at = pg_get_int8(r, row, 34);
+
+	c->wait_until_ms = at / 2;
+	if (c->ended_ms || c->state != CALL_QUEUED)
+		c->waiting = WAIT_NONE;
+	else if (pg_null(r, row, 34))
+		c->waiting = WAIT_TURN;
+	else if (at % 2)
+		c->waiting = WAIT_RETRY;
+	else
+		c->waiting = c->wait_until_ms > c->scheduled_ms ? WAIT_DESTINATION : WAIT_SCHEDULE;
 }
 
 static void read_record(const PGresult *r, int row, struct call_record *c)
@@ -112,10 +125,24 @@ static void read_record(const PGresult *r, int row, struct call_record *c)
 	c->prio = pg_get_int2(r, row, 28);
 	c->edits = pg_get_int2(r, row, 29);
 	c->phase = pg_get_int2(r, row, 30);
-	c->waiting = (enum call_wait)pg_get_int4(r, row, 34);
-	c->wait_until_ms = pg_get_ms(r, row, 35);
-	c->trunk = pg_dup_text(r, row, 36);
-	c->driver = pg_dup_text(r, row, 37);
+	read_wait(r, row, c);
+	c->trunk = pg_dup_text(r, row, 35);
+	c->driver = pg_dup_text(r, row, 36);
+}
+
+static void put_bounds(struct pg_args *a, struct call_read **items, size_t n)
+{
+	struct id lo = { { 0 } }, hi = lo;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (i == 0 || id_cmp(&items[i]->call_id, &lo) < 0)
+			lo = items[i]->call_id;
+		if (i == 0 || id_cmp(&items[i]->call_id, &hi) > 0)
+			hi = items[i]->call_id;
+	}
+	pg_arg_id(a, &lo);
+	pg_arg_id(a, &hi);
 }
 
 static void build_args(struct pg_args *a, struct call_read **items, size_t n)
@@ -125,6 +152,7 @@ static void build_args(struct pg_args *a, struct call_read **items, size_t n)
 	PG_COLUMN(a, OID_INT8, n, pg_put_int8(a, items[i]->key_org));
 	PG_COLUMN(a, OID_BYTEA, n, pg_put_bytes(a, items[i]->key_hash, SHA256_SIZE));
 	PG_COLUMN(a, OID_UUID, n, pg_put_id(a, &items[i]->call_id));
+	put_bounds(a, items, n);
 }
 
 static void take_row(const PGresult *r, int row, struct call_read *item)
@@ -171,7 +199,7 @@ enum err store_calls_read(struct store *s, struct call_read **items, size_t n, s
 		take_row(r, row, items[ix]);
 		if (pg_get_bool(r, row, 3))
 			unused = items[ix];
-		if (items[ix]->outcome == READ_FOUND && pg_get_bool(r, row, 42)) {
+		if (items[ix]->outcome == READ_FOUND && pg_get_bool(r, row, 41)) {
 			orgs[n_tried] = items[ix]->key_org;
 			tried[n_tried++] = &items[ix]->call;
 		}

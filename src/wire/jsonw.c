@@ -50,6 +50,13 @@ static void put_runs(struct buf *b, const char *s, size_t n, bool sound)
 	buf_add(b, s + start, n - start);
 }
 
+static void put_rest(struct buf *b, const char *s)
+{
+	size_t n = strlen(s);
+
+	put_runs(b, s, n, utf8_ok(s, n));
+}
+
 void jsonw_str(struct buf *b, const char *s)
 {
 	size_t n;
@@ -58,9 +65,12 @@ void jsonw_str(struct buf *b, const char *s)
 		JSONW_LIT(b, "null");
 		return;
 	}
-	n = strlen(s);
+	for (n = 0; is_plain((unsigned char)s[n], false); n++)
+		;
 	buf_char(b, '"');
-	put_runs(b, s, n, utf8_ok(s, n));
+	buf_add(b, s, n);       /* mostly all of it */
+	if (s[n] != '\0')
+		put_rest(b, s + n);
 	buf_char(b, '"');
 }
 

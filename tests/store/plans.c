@@ -276,6 +276,8 @@ static char args[800000];
 
 #define ARGS(...) snprintf(args, sizeof args, __VA_ARGS__)
 #define CONTEXT "'{1}', array[sha256('" KEY_TEXT "')], '{p1}', '{" FROM "}', '{0}', '{0}', '{1}'"
+#define NO_ID   "'00000000-0000-0000-0000-000000000000'"
+#define LAST_ID "'ffffffff-ffff-ffff-ffff-ffffffffffff'"
 #define SAME(value, n) "array_fill(" value ", array[" n "])"
 
 static void check_accepting_and_reading(void)
@@ -285,7 +287,7 @@ static void check_accepting_and_reading(void)
 	     " '{+447000000001,+447000000002,+447000000003,+447000000004}', '{a,b,c,d}', '{a,b,c,d}', false, true",
 	     ids("call_id", 1, 4));
 	check_plan("admit", args, 400, NULL);
-	ARGS("%s, " SAME("sha256('" KEY_TEXT "')", "200") ", %s", ids("org_id", 1000, 200), ids("call_id", 1000, 200));
+	ARGS("%s, " SAME("sha256('" KEY_TEXT "')", "200") ", %s, " NO_ID ", " LAST_ID, ids("org_id", 1000, 200), ids("call_id", 1000, 200));
 	check_plan("calls_read", args, 200 * 30, NULL);
 }
 
@@ -345,8 +347,6 @@ static void check_cancel(void)
 	check_plan("call_edit", args, 60, NULL);
 }
 
-#define NO_ID   "'00000000-0000-0000-0000-000000000000'"
-#define LAST_ID "'ffffffff-ffff-ffff-ffff-ffffffffffff'"
 #define MATCH(org, key, project, looked_at, states, more) \
 	org ", sha256('" key "'), " project ", " LAST_ID ", " NO_ID ", " looked_at ", 21, " states ", 0::int2, " more
 #define ANY_TIME "'1970-01-01', '9999-01-01'"
