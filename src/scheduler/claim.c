@@ -52,7 +52,8 @@ static void enter(struct scheduler *s, struct inflight *in, int64_t now)
 	bool planned = fair_got(&s->tenants, &s->plan, &in->lane, now * 1000);
 	struct flight *f;
 
-	if (flight_find(&s->flights, &in->call_id)) {
+	f = flight_find(&s->flights, &in->call_id);
+	if (f && !flight_overtaken(s, f, in)) {
 		LOG_ERROR("call.claimed_twice", LOG_ID("call", &in->call_id), LOG_INT("attempt", in->attempt));
 		return;
 	}

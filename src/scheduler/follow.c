@@ -234,6 +234,16 @@ void flight_put_back(struct scheduler *s, struct flight *f, int64_t now)
 	flight_free(&s->flights, f);
 }
 
+bool flight_overtaken(struct scheduler *s, struct flight *f, const struct inflight *by)
+{
+	if (!f->ended && f->attempt >= by->attempt)
+		return false;
+	LOG_INFO("call.overtaken", LOG_ID("call", &f->node.id), LOG_INT("attempt", f->attempt),
+	         LOG_INT("by", by->attempt));
+	flight_free(&s->flights, f);
+	return true;
+}
+
 void flight_overdue(struct scheduler *s, struct flight *f, int64_t now)
 {
 	if (f->ended)

@@ -123,6 +123,9 @@ bool flight_may_dial(struct scheduler *s, struct flight *f, int64_t now);
 bool hang_up(struct flight *f, int64_t now);
 /* Past its bound: ended by us, with what is known. */
 void flight_overdue(struct scheduler *s, struct flight *f, int64_t now);
+/* The call became ours while we still hold an attempt of it: that one is over in the database, by
+ * words of ours whose answer was lost. It leaves the memory. False: it is not over. */
+bool flight_overtaken(struct scheduler *s, struct flight *f, const struct inflight *by);
 /* Only claimed: goes back to the queue and leaves the memory. */
 void flight_put_back(struct scheduler *s, struct flight *f, int64_t now);
 void stray_end(struct scheduler *s, const struct call_ref *call, const struct call_outcome *outcome);

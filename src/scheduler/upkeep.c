@@ -109,7 +109,7 @@ static void asked_of(struct scheduler *s, struct inflight *in, int64_t now, size
 
 	if (f && f->attempt == in->attempt)
 		return;                 /* ours all the time; the row only changed its gateway */
-	if (f) {
+	if (f && !flight_overtaken(s, f, in)) {
 		LOG_ERROR("call.adopted_twice", LOG_ID("call", &in->call_id), LOG_INT("attempt", in->attempt));
 		return;
 	}

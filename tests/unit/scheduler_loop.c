@@ -39,7 +39,7 @@ struct row {
 	char                ref[32];        /* as the intent has it */
 };
 
-enum step { CLAIM, INTENT, PROGRESS, FINISH, RENEW, STEPS };
+enum step { CLAIM, INTENT, PROGRESS, FINISH, RETRY, RENEW, STEPS };
 
 static struct {
 	pthread_mutex_t mutex;
@@ -341,9 +341,13 @@ enum err store_finish(struct store *s, struct call_end *items, size_t n, struct 
 
 enum err store_retry(struct store *s, int64_t id, struct call_retry *items, size_t n, struct errinfo *e)
 {
-	(void)s, (void)e;
+	bool done;
+	enum err err;
+
+	(void)s;
 	lock();
-	for (size_t i = 0; i < n; i++) {
+	err = failure(RETRY, &done);
+	for (size_t i = 0; done && i < n; i++) {
 		struct row *r = find(&items[i].call);
 
 		items[i].done = r && !r->cancel && (!items[i].same || (r->phase == 0 && r->gateway == id));
@@ -357,7 +361,7 @@ enum err store_retry(struct store *s, int64_t id, struct call_retry *items, size
 		r->due_ms = mono_ms() + items[i].delay_ms;
 	}
 	unlock();
-	return OK;
+	return err ? err_set(e, err, "as asked") : OK;
 }
 
 enum err store_expire_queued(struct store *s, int64_t id, const struct lane_key *lanes, size_t n_lanes, int64_t ttl_ms,
@@ -814,6 +818,22 @@ static void a_dial_that_cannot_be_made_is_tried_again_and_given_up(void **state)
 	assert_true(r->outcome.never_rang);
 }
 
+/* Said to have been refused, and yet done: the next attempt comes before the words of the one
+ * before it are said again. */
+static void an_attempt_overtakes_what_is_still_to_be_said_of_the_last(void **state)
+{
+	struct row *r = add(QUEUED, 0);
+
+	(void)state;
+	carrier.dial_result = ERR_INTERNAL;
+	base.fail[RETRY] = ERR_INTERNAL;
+	base.commit[RETRY] = true;
+	start();
+	until(r, ENDED);
+	assert_int_equal(carrier.dials, 3);
+	assert_int_equal(r->outcome.reason, REASON_PROVIDER_ERROR);
+}
+
 static int retries(void)
 {
 	int n;
@@ -1263,6 +1283,7 @@ int main(void)
 		TEST(words_that_did_not_arrive_are_said_again),
 		TEST(words_the_database_refuses_hold_nobody_else_up),
 		TEST(a_dial_that_cannot_be_made_is_tried_again_and_given_up),
+		TEST(an_attempt_overtakes_what_is_still_to_be_said_of_the_last),
 		TEST(without_a_provider_a_call_waits_and_that_does_not_count),
 		TEST(what_cannot_be_prepared_waits_for_the_same_attempt),
 		TEST(a_preparation_that_found_nobody_waits_for_the_same_attempt),
