@@ -86,7 +86,8 @@ static void confirmed(struct scheduler *s, struct flight *f, const struct provid
 		news = true;
 	}
 	f->say_ref |= news;
-	f->ask_at = 0;
+	if (!f->canceled)               /* a hang-up is asked for until the call has ended */
+		f->ask_at = 0;
 	flight_set_timer(&s->flights, f);
 	if (f->canceled && (news || f->unheard))
 		flight_cancel(s, f, mono_ms());         /* now there is somebody to ask */

@@ -1102,6 +1102,27 @@ static void after_a_cancel_there_is_no_other_attempt(void **state)
 	assert_int_equal(carrier.dials, 1);
 }
 
+/* A word of the provider's that comes after the hang-up was not its answer. */
+static void a_hang_up_without_an_end_is_asked_for_again(void **state)
+{
+	struct row *r = add(QUEUED, 0);
+	struct provider_event ev = { .kind = PROVIDER_ANSWERED, .org_id = 1, .attempt = 1 };
+	int64_t end;
+
+	(void)state;
+	carrier.dial_says = PROVIDER_RINGING;
+	start();
+	until_dialed(1);
+	ask_for_the_end(r);
+	for (end = mono_ms() + 2000; carrier.hangups == 0 && mono_ms() < end;)
+		usleep(1000);
+	ev.call_id = r->id;
+	carrier.on_event(carrier.arg, &ev);
+	for (end = mono_ms() + 8000; carrier.hangups < 2 && mono_ms() < end;)
+		usleep(10000);
+	assert_int_equal(carrier.hangups, 2);
+}
+
 /* A hang-up while nobody knows whether it was dialed: asked again when the provider has it. */
 static void an_uncertain_call_is_hung_up_once_it_is_found(void **state)
 {
@@ -1298,6 +1319,7 @@ int main(void)
 		TEST(a_call_whose_end_is_asked_for_is_hung_up),
 		TEST(a_cancel_is_found_though_nobody_tells_of_it),
 		TEST(after_a_cancel_there_is_no_other_attempt),
+		TEST(a_hang_up_without_an_end_is_asked_for_again),
 		TEST(an_uncertain_call_is_hung_up_once_it_is_found),
 		TEST(an_adopted_call_whose_end_was_asked_for_is_hung_up),
 		TEST(a_claimed_call_that_was_canceled_leaves_no_room),
