@@ -4,7 +4,8 @@
  * standard error, a line at a time, so that lines of several threads never mix.
  *
  * Never logged: keys, tokens, signatures, bodies, variables. A telephone number is
- * logged with LOG_TEL, which shows its last two digits. */
+ * logged with LOG_TEL, which shows its last two digits. What somebody else has said may quote
+ * all of these, and is logged with LOG_SAID, which hides them. */
 #ifndef CALLGATE_LOG_H
 #define CALLGATE_LOG_H
 
@@ -21,7 +22,7 @@ enum log_level {
 	LOG_LEVEL_ERROR         /* a person should look          */
 };
 
-enum log_type { LOG_TYPE_STR, LOG_TYPE_INT, LOG_TYPE_ID, LOG_TYPE_TEL };
+enum log_type { LOG_TYPE_STR, LOG_TYPE_INT, LOG_TYPE_ID, LOG_TYPE_TEL, LOG_TYPE_SAID };
 
 struct log_field {
 	const char   *name;
@@ -35,6 +36,7 @@ struct log_field {
 #define LOG_INT(name_, n_) ((struct log_field){ .name = (name_), .type = LOG_TYPE_INT, .num = (n_) })
 #define LOG_ID(name_, id_) ((struct log_field){ .name = (name_), .type = LOG_TYPE_ID, .id = *(id_) })
 #define LOG_TEL(name_, s_) ((struct log_field){ .name = (name_), .type = LOG_TYPE_TEL, .str = (s_) })
+#define LOG_SAID(name_, s_) ((struct log_field){ .name = (name_), .type = LOG_TYPE_SAID, .str = (s_) })
 
 #define LOG_FIELDS_(...) (const struct log_field[]){ { .name = NULL }, ##__VA_ARGS__ }
 #define LOG_COUNT_(...) (sizeof(LOG_FIELDS_(__VA_ARGS__)) / sizeof(struct log_field))

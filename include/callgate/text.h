@@ -16,6 +16,10 @@ bool str_case_eq(const char *a, const char *b);         /* ASCII only, no locale
 /* Copies what fits, always ends with NUL, cuts at a UTF-8 boundary; true if all fitted. */
 bool str_copy(char *dst, size_t size, const char *src);
 
+/* Copies the words of somebody else for people and logs: what looks like a token or another secret
+ * becomes "***", a telephone number "***23". May cut anywhere. */
+void str_hush(char *dst, size_t size, const char *src);
+
 /* A whole decimal integer within [min, max] and nothing else. */
 bool parse_int(const char *s, int64_t min, int64_t max, int64_t *out);
 

@@ -211,13 +211,13 @@ static void created(void *arg, const struct net_answer *answer)
 	if (answer->err == ERR_UNAVAILABLE || (answer->err == OK && answer->status != 200 && answer->status < 500))
 		a->room[0] = '\0';      /* certainly not made: nothing to sweep */
 	if (answer->err) {
-		LOG_WARN("livekit.unreachable", LOG_STR("livekit", a->project->url), LOG_STR("error", answer->words));
+		LOG_WARN("livekit.unreachable", LOG_STR("livekit", a->project->url), LOG_SAID("error", answer->words));
 		end_undialed(a, "unreachable");
 	} else if (answer->status != 200) {
 		wire_livekit_error_read(answer->body, answer->body_len, &e);
 		livekit_judge_room(answer->status, &e, &v);
 		LOG_WARN("livekit.room_refused", LOG_ID("call", &a->node.id), LOG_INT("status", answer->status),
-		         LOG_STR("code", v.outcome.provider_code), LOG_STR("error", e.msg));
+		         LOG_SAID("code", v.outcome.provider_code), LOG_SAID("error", e.msg));
 		attempt_end(a, &v.outcome);
 	} else if (a->wait_for_agent_s > 0 && a->agent && *a->agent) {
 		a->stage = ATTEMPT_AWAITING;
@@ -286,7 +286,7 @@ static void answered(struct attempt *a, const char *sip_call_id)
 /* Perhaps a phone rings. It is not dialed again by anybody: lookup() asks. */
 static void uncertain(struct attempt *a, const char *why)
 {
-	LOG_INFO("livekit.uncertain", LOG_ID("call", &a->node.id), LOG_INT("attempt", a->attempt), LOG_STR("error", why));
+	LOG_INFO("livekit.uncertain", LOG_ID("call", &a->node.id), LOG_INT("attempt", a->attempt), LOG_SAID("error", why));
 	a->doubted = true;
 	if (a->left == LEFT_FOR_GOOD) {
 		attempt_end_left(a, a->left_reason);
@@ -334,7 +334,7 @@ static void dial_failed(struct attempt *a, const struct net_answer *answer)
 	livekit_judge_dial(answer->status, &e, &c, &v);
 	settle_trunk(a, &v);
 	LOG_DEBUG("livekit.dial_failed", LOG_ID("call", &a->node.id), LOG_INT("status", answer->status),
-	          LOG_STR("code", e.code), LOG_INT("sip", e.sip_code), LOG_STR("error", e.msg));
+	          LOG_SAID("code", e.code), LOG_INT("sip", e.sip_code), LOG_SAID("error", e.msg));
 	if (v.fate == LIVEKIT_FATE_UNKNOWN)
 		uncertain(a, *e.msg ? e.msg : "an answer that says nothing");
 	else

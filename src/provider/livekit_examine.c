@@ -121,15 +121,17 @@ static void tell_refused(struct examination *x, const struct project *p)
 static void tell_odd(struct examination *x, const struct project *p, int status)
 {
 	struct wire_livekit_error e;
+	char said[sizeof e.msg];
 
 	wire_livekit_error_read(answer(x), x->answer.len, &e);
+	str_hush(said, sizeof said, e.msg);
 	if (status == 401)
 		tell_refused(x, p);
 	else if (e.json && strstr(e.msg, "sip not connected"))
 		found(x, FINDING_FAIL, "%s has no SIP: it runs without redis. Give livekit-server and livekit-sip the same redis"
 		      " (`redis: address:` in both files), and start livekit-sip", p->url);
 	else if (e.json && *e.msg)
-		found(x, FINDING_FAIL, "%s answers %d: %s", p->url, status, e.msg);
+		found(x, FINDING_FAIL, "%s answers %d: %s", p->url, status, said);
 	else
 		found(x, FINDING_FAIL, "%s answers %d, not as LiveKit does; is the URL right, without a path, and does a proxy pass"
 		      " /twirp on?", p->url, status);

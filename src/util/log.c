@@ -168,6 +168,15 @@ static void put_tel(struct line *l, bool json, const char *s)
 	put_value(l, json, s ? shown : NULL);
 }
 
+static void put_said(struct line *l, bool json, const char *s)
+{
+	char hushed[VALUE_MAX_BYTES + 4];       /* one that is cut shows it */
+
+	if (s)
+		str_hush(hushed, sizeof hushed, s);
+	put_value(l, json, s ? hushed : NULL);
+}
+
 static void put_field(struct line *l, bool json, const struct log_field *f)
 {
 	char id[ID_TEXT_SIZE];
@@ -194,6 +203,9 @@ static void put_field(struct line *l, bool json, const struct log_field *f)
 		break;
 	case LOG_TYPE_TEL:
 		put_tel(l, json, f->str);
+		break;
+	case LOG_TYPE_SAID:
+		put_said(l, json, f->str);
 		break;
 	}
 }

@@ -48,6 +48,14 @@ static void every_type_has_its_form_in_text(void **state)
 	                          "outcome=busy attempt=-2 to=***23 sip=null\n");
 }
 
+static void what_others_say_is_logged_without_numbers_and_tokens(void **state)
+{
+	(void)state;
+	RENDER(false, LOG_LEVEL_WARN, "livekit.room_refused", LOG_SAID("error", "no +14155550123: eyJhbGci.eyJpc3Mi.c2ln"),
+	       LOG_SAID("none", NULL));
+	assert_string_equal(line, "warn livekit.room_refused error=\"no ***23: ***\" none=null\n");
+}
+
 static void every_type_has_its_form_in_json(void **state)
 {
 	(void)state;
@@ -394,6 +402,7 @@ int main(void)
 		cmocka_unit_test(an_event_without_fields_is_its_level_and_name),
 		cmocka_unit_test(every_type_has_its_form_in_text),
 		cmocka_unit_test(every_type_has_its_form_in_json),
+		cmocka_unit_test(what_others_say_is_logged_without_numbers_and_tokens),
 		cmocka_unit_test(values_that_could_mislead_are_quoted_in_text),
 		cmocka_unit_test(control_characters_cannot_end_a_line_or_reach_a_terminal),
 		cmocka_unit_test(broken_bytes_become_the_replacement_character),
