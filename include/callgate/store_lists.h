@@ -61,7 +61,7 @@ enum err store_calls_list(struct store *s, const struct caller *caller, const st
 /* An event as it was stored. */
 struct call_event {
 	struct id call_id;
-	int       seq;                  /* its number within the call, rising                 */
+	int       seq;                  /* which step it is, no order: a late word may have a low one */
 	int       kind;                 /* enum call_state, or 32 retrying, 33 uncertain, 34 cancel
 	                                 * requested, 35 edited                               */
 	int64_t   at_us;                /* UTC, µs                                            */
@@ -70,7 +70,8 @@ struct call_event {
 };
 void call_events_free(struct call_event *events, size_t n);
 
-/* Of one call, after `after` (-1: from the first on), at most `limit`. */
+/* Of one call, in the order in which they were written, those behind the one with the number
+ * `after` (-1, or a number that none has: from the first on), at most `limit`. */
 enum err store_call_events(struct store *s, const struct caller *caller, const struct id *call, int after,
                            size_t limit, struct call_event **out, size_t *n, bool *more,
                            enum read_outcome *outcome, struct errinfo *e) MUST_USE;

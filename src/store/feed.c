@@ -39,7 +39,14 @@ void call_events_free(struct call_event *events, size_t n)
 
 /* ── of one call ──────────────────────────────────────────────────────────────── */
 
-/* api_keys_pkey, calls and call_events by primary key, project_members_pkey. Always a row. */
+/* Their numbers are slots: what is said late may stand in an early one. In the order of their
+ * times a reader can follow, for who writes an event of a call holds the call's row in one of
+ * the small tables from before it reads the clock until it has committed. What has been read
+ * is therefore never followed by something earlier.
+ *
+ * api_keys_pkey, calls and call_events by primary key, project_members_pkey. Always a row.
+ * The "offset 0" keeps the sort from being spared by a walk through all the organization's
+ * events, which have an index by time. */
 static const Oid call_types[] = { OID_INT8, OID_BYTEA, OID_UUID, OID_INT4, OID_INT4 };
 static const struct pg_statement call_statement = PG_STATEMENT("call_events", call_types,
 	"select k.user_id is not null, m.user_id is not null,"
@@ -50,9 +57,12 @@ static const struct pg_statement call_statement = PG_STATEMENT("call_events", ca
 	" left join calls c on c.org_id = $1 and c.call_id = $3"
 	" left join lateral (select user_id from project_members m where m.org_id = c.org_id"
 	"                     and m.project_id = c.project_id and m.user_id = k.user_id limit 1) m on true"
-	" left join lateral (select seq, kind, at, data from call_events e where m.user_id is not null and e.org_id = $1"
-	"                     and e.call_id = $3 and e.seq > $4 order by e.seq limit $5) e on true"
-	" order by e.seq");
+	" left join lateral (select x.* from (select seq, kind, at, data from call_events e where m.user_id is not null"
+	"                                      and e.org_id = $1 and e.call_id = $3 offset 0) x"
+	"                     where (x.at, x.seq) > (coalesce((select l.at from call_events l where l.org_id = $1"
+	"                       and l.call_id = $3 and l.seq = $4::int2), '-infinity'), $4)"
+	"                     order by x.at, x.seq limit $5) e on true"
+	" order by e.at, e.seq");
 
 static void read_event(const PGresult *r, int row, int col, struct call_event *out)
 {

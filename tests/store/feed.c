@@ -174,6 +174,46 @@ static void small_looks_see_the_same_as_a_large_one(void **state)
 	assert_int_equal(total, i);
 }
 
+static size_t look_at_call(int after, int *seqs)
+{
+	struct caller caller = { .org = 1 };
+	struct call_event *events;
+	enum read_outcome outcome;
+	size_t n, i;
+	bool more;
+
+	sha256(KEY_TEXT, strlen(KEY_TEXT), caller.hash);
+	DO(store_call_events(s, &caller, &call, after, 100, &events, &n, &more, &outcome, &e));
+	assert_int_equal(READ_FOUND, outcome);
+	assert_false(more);
+	for (i = 0; i < n; i++)
+		seqs[i] = events[i].seq;
+	call_events_free(events, n);
+	return n;
+}
+
+/* "uncertain" has a higher number than the answer that comes after it. */
+static void who_follows_one_call_misses_nothing_that_is_said_late(void **state)
+{
+	int seqs[100];
+
+	(void)state;
+	begin();
+	write_event(db, 29, "0 s");
+	assert_int_equal(2, look_at_call(-1, seqs));
+	assert_int_equal(29, seqs[1]);
+	write_event(db, 19, "0 s");
+	write_event(db, 28, "0 s");
+	assert_int_equal(2, look_at_call(29, seqs));
+	assert_int_equal(19, seqs[0]);
+	assert_int_equal(28, seqs[1]);
+	assert_int_equal(0, look_at_call(28, seqs));
+	/* a number that is none: nothing is passed over */
+	assert_int_equal(4, look_at_call(7, seqs));
+	assert_int_equal(0, seqs[0]);
+	assert_int_equal(29, seqs[1]);
+}
+
 static void an_unknown_key_is_told_nothing(void **state)
 {
 	struct feed_position at = begin(), was = at;
@@ -213,6 +253,7 @@ int main(void)
 		cmocka_unit_test(who_writes_no_events_holds_nothing_up),
 		cmocka_unit_test(a_writer_whose_beginning_is_hidden_holds_up_one_minute),
 		cmocka_unit_test(small_looks_see_the_same_as_a_large_one),
+		cmocka_unit_test(who_follows_one_call_misses_nothing_that_is_said_late),
 		cmocka_unit_test(an_unknown_key_is_told_nothing),
 	};
 	int failed;
