@@ -109,7 +109,7 @@ static enum err add_trunk(struct attempt *a, const struct dial_request *rq, stru
 	if (!name)
 		return err_set(e, ERR_INVALID, "the trunk has neither a LiveKit trunk id (ST_...) nor a hostname");
 	a->trunk_id = name == a->config.hostname ? NULL : xstrdup(name);
-	a->trunk = projects_trunk(&a->lk->projects, a->project, name);
+	a->trunk = projects_trunk(&a->lk->projects, a->project, rq->org_id, name);
 	if (!a->trunk_id && a->config.auth_password_name)
 		return find_secret(a->lk, a->config.auth_password_name, &a->auth_password, e);
 	return OK;

@@ -136,16 +136,17 @@ bool projects_signed(struct projects *ps, const char *key, const char *token)
 	return false;
 }
 
-struct trunk *projects_trunk(struct projects *ps, struct project *p, const char *name)
+struct trunk *projects_trunk(struct projects *ps, struct project *p, int64_t org_id, const char *name)
 {
 	struct trunk *t;
 
 	pthread_mutex_lock(&ps->mutex);
-	for (t = p->trunks; t && !str_eq(t->name, name); t = t->next)
+	for (t = p->trunks; t && !(t->org_id == org_id && str_eq(t->name, name)); t = t->next)
 		;
 	if (!t && ps->n_trunks < TRUNKS_MAX) {
 		t = xcalloc(1, sizeof *t);
-		*t = (struct trunk){ .name = xstrdup(name), .breaker = { .threshold = TRUNK_FAILURES }, .next = p->trunks };
+		*t = (struct trunk){ .org_id = org_id, .name = xstrdup(name), .breaker = { .threshold = TRUNK_FAILURES },
+		                     .next = p->trunks };
 		p->trunks = t;
 		ps->n_trunks++;
 	}
@@ -158,19 +159,20 @@ struct trunk *projects_trunk(struct projects *ps, struct project *p, const char 
 static void log_change(const struct project *p, const struct trunk *t, const struct breaker *b, enum breaker_change c)
 {
 	const char *trunk = t ? t->name : "";
+	int64_t org = t ? t->org_id : 0;
 
 	switch (c) {
 	case BREAKER_SAME:
 		break;
 	case BREAKER_OPENED:
-		LOG_WARN("breaker.open", LOG_STR("livekit", p->url), LOG_STR("trunk", trunk), LOG_INT("failures", b->failures),
-		         LOG_INT("for_ms", b->open_ms));
+		LOG_WARN("breaker.open", LOG_STR("livekit", p->url), LOG_STR("trunk", trunk), LOG_INT("org", org),
+		         LOG_INT("failures", b->failures), LOG_INT("for_ms", b->open_ms));
 		break;
 	case BREAKER_HALF_OPENED:
-		LOG_INFO("breaker.half_open", LOG_STR("livekit", p->url), LOG_STR("trunk", trunk));
+		LOG_INFO("breaker.half_open", LOG_STR("livekit", p->url), LOG_STR("trunk", trunk), LOG_INT("org", org));
 		break;
 	case BREAKER_CLOSED:
-		LOG_INFO("breaker.closed", LOG_STR("livekit", p->url), LOG_STR("trunk", trunk));
+		LOG_INFO("breaker.closed", LOG_STR("livekit", p->url), LOG_STR("trunk", trunk), LOG_INT("org", org));
 		break;
 	}
 }

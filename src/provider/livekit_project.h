@@ -13,7 +13,10 @@
 #define PROJECTS_MAX 512
 #define TRUNKS_MAX   8192
 
+/* As one organization uses it: what another does to its trunk of the same name, that of a carrier
+ * both are with, must not stop this one's calls. */
 struct trunk {
+	int64_t         org_id;
 	char           *name;           /* ST_…, or a host name */
 	struct breaker  breaker;
 	struct trunk   *next;
@@ -47,7 +50,7 @@ bool projects_spacious(struct projects *ps);
 /* Does one of them sign with that key, and so has signed that token? */
 bool projects_signed(struct projects *ps, const char *key, const char *token);
 /* NULL when there are too many: such a trunk has no breaker. */
-struct trunk *projects_trunk(struct projects *ps, struct project *p, const char *name);
+struct trunk *projects_trunk(struct projects *ps, struct project *p, int64_t org_id, const char *name);
 
 /* ERR_UNAVAILABLE and words while the project or the trunk is not to be asked. */
 enum err projects_admit(struct projects *ps, struct project *p, struct trunk *t, struct errinfo *e);
