@@ -31,8 +31,8 @@ enum admit_outcome {
 	ADMIT_BUSY,             /* 409 a call to this destination is not yet final    */
 	ADMIT_TOO_LONG,         /* 400 max_duration_s above the project's; decided after
 	                         * ADMIT_PROJECT_DENIED                               */
-	ADMIT_KEY_REUSED,       /* 422 idem_key was used with another body; decided after
-	                         * whatever is not stored: 401, 400, 403              */
+	ADMIT_KEY_REUSED,       /* 422 idem_key was used with another body; like the answer
+	                         * of the first, decided after ADMIT_PROJECT_DENIED   */
 	ADMIT_KEY_RUNNING,      /* 409 the first request with idem_key is not settled yet */
 	ADMIT_FAILED,           /* 500 this item alone made the statement fail        */
 	ADMIT_PENDING,          /* not settled: what the returned error says holds for it */

@@ -12,8 +12,9 @@
  * account rows are locked before the balance is read: two batches can never both spend
  * the last of it. A key that another batch is just writing is waited for; it has then been
  * used, by a row that this statement cannot see, and the item goes to the next round. So does
- * one whose key was used long ago: the first round ($14) asks for none of them beforehand, for most
- * keys are new and their insert finds out by itself. */
+ * one whose key was used long ago: only from the second round on ($14) are they asked for beforehand, for
+ * most keys are new and their insert finds out by itself. It is otherwise where no insert would follow:
+ * a call that was accepted must be told of, though provisioning has changed since. */
 #include "admit_batch.h"
 
 #include <string.h>
@@ -43,7 +44,7 @@
 	"  join credit_accounts a on" PROBE("a.org_id", "x.org_id", "a.account_id", "x.account_id") \
 	"  order by a.org_id, a.account_id for update of a)," \
 	" item as materialized (" \
-	"  select i.*, case " X("when i.refusal in (1, 3, 5, 6, 10) then i.refusal when i.known then -2" \
+	"  select i.*, case " X("when i.refusal in (1, 3) then i.refusal when i.known then -2" \
 	"              when i.until <= now() then 2") \
 	"              when i.refusal <> 0 then i.refusal" \
 	"              when i.rate_mc = 0 then 0" \
@@ -64,7 +65,7 @@
 	"                      then " TAKEN_SQL("i.dest", "x.scope") " end as taken" \
 	                      X(", x.test, i.meta, i.key, i.print, case when i.due > now() then i.due end as due," \
 	"                     coalesce(i.until, case when i.due > now() then i.due + $20 * interval '1 s' end) as until," \
-	"                     case when i.key is not null and ($14 or i.until <= now())" \
+	"                     case when i.key is not null and ($14 or i.until <= now() or x.refusal in (5, 6, 10))" \
 	"                      then (select true from idempotency_keys d where d.org_id = x.org_id and d.user_id = x.user_id" \
 	"                            and d.test = x.test and d.key = i.key limit 1) end as known") \
 	"              from unnest($8::int[], $9::uuid[], $10::text[], $11::text[], $12::text[]" \

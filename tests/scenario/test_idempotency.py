@@ -201,6 +201,19 @@ def test_who_is_no_member_any_more_gets_no_replay(house, client, tenant):
     assert code(post(client, body, key)) == (403, "project_forbidden")
 
 
+@pytest.mark.parametrize("change", ["update phone_numbers set status = 'inactive' where org_id = %s",
+                                    "delete from pool_members where org_id = %s",
+                                    "update projects set max_duration_s = 59 where org_id = %s"])
+def test_what_is_provisioned_since_does_not_hide_what_became_of_the_first(client, tenant, change):
+    body, key = tenant.body(maxDurationSeconds=60), fresh()
+    first = post(client, body, key)
+    assert first.status == 200, first
+    tenant.db.execute(change, tenant.org_id)
+    check_replay(first, post(client, body, key))
+    assert code(post(client, {**body, "priority": "low"}, key)) == (422, "idempotency_key_reused")
+    assert post(client, body, fresh()).status in (400, 403)
+
+
 def test_a_time_that_has_passed_since_does_not_hide_what_became_of_the_first(client, tenant):
     at = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=298)
     body, key = tenant.body(scheduledAt=at.isoformat()), fresh()

@@ -156,7 +156,19 @@ static void what_never_reached_the_call_is_not_kept(void **state)
 	assert_int_equal(0, sql("select count(*) from idempotency_keys"));
 }
 
-/* After 401, 400 and 403, before everything else. */
+/* Whatever has been provisioned since: the call is there. */
+static void is_told_though(const char *break_sql, const char *mend_sql)
+{
+	struct keyed k;
+
+	sql("%s", break_sql);
+	assert_int_equal(ADMIT_ACCEPTED, admit_one(s, with_key(&k, "+12025550100", "k", "b")));
+	assert_true(k.a.replayed);
+	assert_int_equal(ADMIT_KEY_REUSED, admit_one(s, with_key(&k, "+12025550100", "k", "c")));
+	sql("%s", mend_sql);
+}
+
+/* After 401 and the project's 403, before everything else. */
 static void an_earlier_key_answers_in_its_place_of_the_order(void **state)
 {
 	struct keyed k;
@@ -164,15 +176,39 @@ static void an_earlier_key_answers_in_its_place_of_the_order(void **state)
 	(void)state;
 	reset();
 	admit_one(s, with_key(&k, "+12025550100", "k", "b"));
-	sql("delete from pool_members");
-	assert_int_equal(ADMIT_POOL_DENIED, admit_one(s, with_key(&k, "+12025550100", "k", "b")));
-	sql("insert into pool_members values (1, '00000000-0000-4000-8000-000000000001', 1);"
-	    "update phone_numbers set outbound = false; update credit_accounts set balance_mc = 600;"
-	    "update credit_ledger set amount_mc = 600");
-	assert_int_equal(ADMIT_ACCEPTED, admit_one(s, with_key(&k, "+12025550100", "k", "b")));
+	sql("delete from project_members");
+	assert_int_equal(ADMIT_PROJECT_DENIED, admit_one(s, with_key(&k, "+12025550100", "k", "b")));
+	sql("insert into project_members values (1, 1, '00000000-0000-4000-8000-000000000001')");
+	is_told_though("delete from pool_members", "insert into pool_members values (1, '00000000-0000-4000-8000-000000000001', 1)");
+	is_told_though("update phone_numbers set status = 'inactive'", "update phone_numbers set status = 'active'");
+	is_told_though("update phone_numbers set outbound = false", "update phone_numbers set outbound = true");
+	is_told_though("delete from pool_numbers; delete from phone_numbers where e164 = '" FROM "'",
+	               "insert into phone_numbers (org_id, e164, trunk_id) values (1, '" FROM "', 1);"
+	               "insert into pool_numbers values (1, '" FROM "', 1)");
+	is_told_though("update credit_accounts set balance_mc = 600; update credit_ledger set amount_mc = 600",
+	               "update credit_ledger set amount_mc = 1000000; update credit_accounts set balance_mc = 1000000");
+	check_keys();
+}
+
+/* The maximum of its project was more when it was sent first. */
+static void a_call_that_would_be_too_long_now_is_told_of(void **state)
+{
+	struct keyed k;
+
+	(void)state;
+	reset();
+	with_key(&k, "+12025550100", "k", "b");
+	k.a.max_duration_s = 60;
+	assert_int_equal(ADMIT_ACCEPTED, admit_one(s, &k.a));
+	sql("update projects set max_duration_s = 59 where org_id = 1");
+	with_key(&k, "+12025550100", "k", "b");
+	k.a.max_duration_s = 60;
+	assert_int_equal(ADMIT_ACCEPTED, admit_one(s, &k.a));
 	assert_true(k.a.replayed);
-	assert_int_equal(ADMIT_KEY_REUSED, admit_one(s, with_key(&k, "+12025550100", "k", "c")));
-	sql("update credit_ledger set amount_mc = 1000000; update credit_accounts set balance_mc = 1000000");
+	with_key(&k, "+12025550100", "k2", "b");
+	k.a.max_duration_s = 60;
+	assert_int_equal(ADMIT_TOO_LONG, admit_one(s, &k.a));
+	sql("update projects set max_duration_s = 3600 where org_id = 1");
 	check_keys();
 }
 
@@ -575,6 +611,7 @@ int main(void)
 		cmocka_unit_test(refusals_of_the_call_itself_are_kept),
 		cmocka_unit_test(what_never_reached_the_call_is_not_kept),
 		cmocka_unit_test(an_earlier_key_answers_in_its_place_of_the_order),
+		cmocka_unit_test(a_call_that_would_be_too_long_now_is_told_of),
 		cmocka_unit_test(what_has_expired_is_refused_unless_its_key_was_used),
 		cmocka_unit_test(a_key_belongs_to_its_user_and_to_live_or_test),
 		cmocka_unit_test(of_one_key_in_one_batch_the_first_wins_and_the_others_hear_of_it),

@@ -182,6 +182,12 @@ static bool is_of_the_call(enum admit_outcome o)
 	       o == ADMIT_BUSY;
 }
 
+/* What has been provisioned otherwise since a key was used does not hide what came of that. */
+static bool asks_for_the_key(enum admit_outcome o)
+{
+	return is_of_the_call(o) || o == ADMIT_TOO_LONG || o == ADMIT_POOL_DENIED || o == ADMIT_NUMBER_INACTIVE;
+}
+
 static const struct book_idem *find_idem(const struct book *b, const struct book_ask *a)
 {
 	const struct org_key *k = &book_keys[a->key];
@@ -240,7 +246,7 @@ static void remember(struct book *b, const struct book_ask *a, enum admit_outcom
 static void admit(struct book *b, const struct book_ask *a, struct book_answer *out)
 {
 	enum admit_outcome outcome = look_at_request(a);
-	const struct book_idem *prior = is_of_the_call(outcome) ? find_idem(b, a) : NULL;
+	const struct book_idem *prior = asks_for_the_key(outcome) ? find_idem(b, a) : NULL;
 	struct book_call c = { 0 };
 
 	*out = (struct book_answer){ .id = a->id };
