@@ -32,6 +32,7 @@ struct api_config {
 struct api_readiness {
 	bool        ready;
 	bool        database, schema, scheduler;        /* which of them are well */
+	int         breakers_open, breakers_half_open;  /* says nothing of being ready */
 	char        text[160];                          /* what is wrong          */
 };
 

@@ -36,7 +36,8 @@ struct livekit_config {
 enum err livekit_new(const struct livekit_config *c, provider_event_fn *on_event, void *arg, struct provider **out,
                      struct errinfo *e) MUST_USE;
 
-/* The circuit breakers, for doctor and health. */
+/* The circuit breakers one by one, for tests; the log tells each change, and provider_ops.breakers
+ * how many are not closed. */
 enum livekit_breaker { LIVEKIT_CLOSED, LIVEKIT_HALF_OPEN, LIVEKIT_OPEN };
 
 struct livekit_state {

@@ -74,6 +74,12 @@ struct provider_notice {
 	char      event_id[PROVIDER_NOTICE_ID_SIZE];    /* the provider's own, for telling repetitions */
 };
 
+/* How many parts of a provider are given a rest because they failed again and again, and how many
+ * of them are being tried again. */
+struct provider_breakers {
+	int open, half_open;
+};
+
 struct provider_ops {
 	const char *name;       /* trunks.driver */
 
@@ -107,6 +113,9 @@ struct provider_ops {
 	/* Such a message, stored meanwhile, about an attempt that is being followed. A hint that may
 	 * come late, twice, in any order or never; what follows from it are events like any other. */
 	void (*hear)(struct provider *p, const struct dial_request *rq, const char *body, size_t len);
+
+	/* NULL when there are none. Adds to `sum`. From any thread, at once. */
+	void (*breakers)(struct provider *p, struct provider_breakers *sum);
 
 	/* Ends the driver's threads; no event comes any more when it returns. */
 	void (*free)(struct provider *p);

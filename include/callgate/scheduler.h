@@ -60,6 +60,7 @@ struct scheduler_health {
 	int     inflight;
 	int     live_gateways;
 	int64_t last_tick_ms;   /* mono_ms() of the last turn of the loop                     */
+	struct provider_breakers breakers;      /* of all drivers together */
 };
 void scheduler_health(struct scheduler *s, struct scheduler_health *out);
 

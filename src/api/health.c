@@ -49,6 +49,7 @@ void health_ready(struct api *a, struct http_request *rq, const struct route_arg
 	jsonw_bool(&b, now.schema);
 	JSONW_LIT(&b, ",\"scheduler\":");
 	jsonw_bool(&b, now.scheduler);
-	buf_char(&b, '}');
+	/* What a provider lacks is no reason to send clients to another gateway: it lacks it there too. */
+	buf_printf(&b, ",\"breakers\":{\"open\":%d,\"halfOpen\":%d}}", now.breakers_open, now.breakers_half_open);
 	reply_json(rq, ready ? 200 : 503, &b);
 }

@@ -105,6 +105,8 @@ static void on_readiness(void *arg, struct api_readiness *out)
 	if (s)
 		scheduler_health(s, &health);
 	*out = (struct api_readiness){ .database = status.database, .schema = status.schema };
+	out->breakers_open = health.breakers.open;
+	out->breakers_half_open = health.breakers.half_open;
 	out->scheduler = s && health.leading && mono_ms() - health.last_tick_ms < TICK_STALE_MS;
 	out->ready = out->database && out->schema && out->scheduler;
 	if (*status.text)

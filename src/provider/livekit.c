@@ -249,6 +249,11 @@ static void lk_learn(struct provider *p, const char *config)
 
 static const char *const sender_members[] = { "url", "apiKey", "apiSecretEnv", NULL };
 
+static void lk_breakers(struct provider *p, struct provider_breakers *sum)
+{
+	projects_breakers(&of(p)->projects, sum);
+}
+
 static const struct provider_ops ops = {
 	.name    = "livekit",
 	.prepare = lk_prepare,
@@ -259,6 +264,7 @@ static const struct provider_ops ops = {
 	.sender_members = sender_members,
 	.learn   = lk_learn,
 	.hear    = livekit_hear,
+	.breakers = lk_breakers,
 	.free    = lk_free,
 };
 

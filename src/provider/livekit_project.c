@@ -177,6 +177,51 @@ static void log_change(const struct project *p, const struct trunk *t, const str
 	}
 }
 
+static enum livekit_breaker state_of(const struct breaker *b)
+{
+	return !b->open ? LIVEKIT_CLOSED : b->probing ? LIVEKIT_HALF_OPEN : LIVEKIT_OPEN;
+}
+
+static void count(struct projects *ps, enum livekit_breaker state, int by)
+{
+	switch (state) {
+	case LIVEKIT_CLOSED:
+		break;
+	case LIVEKIT_HALF_OPEN:
+		ps->breakers.half_open += by;
+		break;
+	case LIVEKIT_OPEN:
+		ps->breakers.open += by;
+		break;
+	}
+}
+
+/* Both of a breaker's questions; of the trunk, or of the project itself. */
+
+static bool admit(struct projects *ps, struct project *p, struct trunk *t)
+{
+	struct breaker *b = t ? &t->breaker : &p->breaker;
+	enum livekit_breaker was = state_of(b);
+	enum breaker_change change;
+	bool admitted = breaker_admit(b, mono_ms(), &change);
+
+	count(ps, was, -1);
+	count(ps, state_of(b), 1);
+	log_change(p, t, b, change);
+	return admitted;
+}
+
+static void went(struct projects *ps, struct project *p, struct trunk *t, bool well)
+{
+	struct breaker *b = t ? &t->breaker : &p->breaker;
+	enum livekit_breaker was = state_of(b);
+	enum breaker_change change = breaker_went(b, well, mono_ms());
+
+	count(ps, was, -1);
+	count(ps, state_of(b), 1);
+	log_change(p, t, b, change);
+}
+
 static enum err refuse(const struct project *p, const struct trunk *t, struct errinfo *e)
 {
 	if (t)
@@ -187,20 +232,15 @@ static enum err refuse(const struct project *p, const struct trunk *t, struct er
 /* The trunk first: a probe's place at the project must not be taken in vain. */
 enum err projects_admit(struct projects *ps, struct project *p, struct trunk *t, struct errinfo *e)
 {
-	enum breaker_change change = BREAKER_SAME;
 	enum err err = OK;
 
 	pthread_mutex_lock(&ps->mutex);
 	if (p->breaker.open && mono_ms() < p->breaker.until)
 		err = refuse(p, NULL, e);
-	if (!err && t && !breaker_admit(&t->breaker, mono_ms(), &change))
+	else if (t && !admit(ps, p, t))
 		err = refuse(p, t, e);
-	if (t)
-		log_change(p, t, &t->breaker, change);
-	if (!err && !breaker_admit(&p->breaker, mono_ms(), &change))
+	else if (!admit(ps, p, NULL))
 		err = refuse(p, NULL, e);
-	else if (!err)
-		log_change(p, NULL, &p->breaker, change);
 	pthread_mutex_unlock(&ps->mutex);
 	return err;
 }
@@ -221,7 +261,7 @@ enum err projects_blocks(struct projects *ps, struct project *p, struct trunk *t
 void projects_project_went(struct projects *ps, struct project *p, bool well)
 {
 	pthread_mutex_lock(&ps->mutex);
-	log_change(p, NULL, &p->breaker, breaker_went(&p->breaker, well, mono_ms()));
+	went(ps, p, NULL, well);
 	pthread_mutex_unlock(&ps->mutex);
 }
 
@@ -230,7 +270,7 @@ void projects_trunk_went(struct projects *ps, struct project *p, struct trunk *t
 	if (!t)
 		return;
 	pthread_mutex_lock(&ps->mutex);
-	log_change(p, t, &t->breaker, breaker_went(&t->breaker, well, mono_ms()));
+	went(ps, p, t, well);
 	pthread_mutex_unlock(&ps->mutex);
 }
 
@@ -252,7 +292,7 @@ static void put_state(struct livekit_state *out, const struct project *p, const 
 {
 	str_copy(out->url, sizeof out->url, p->url);
 	str_copy(out->trunk, sizeof out->trunk, trunk);
-	out->breaker = !b->open ? LIVEKIT_CLOSED : b->probing ? LIVEKIT_HALF_OPEN : LIVEKIT_OPEN;
+	out->breaker = state_of(b);
 	out->failures = b->failures;
 }
 
@@ -270,4 +310,12 @@ size_t projects_states(struct projects *ps, struct livekit_state *out, size_t ma
 	}
 	pthread_mutex_unlock(&ps->mutex);
 	return n;
+}
+
+void projects_breakers(struct projects *ps, struct provider_breakers *sum)
+{
+	pthread_mutex_lock(&ps->mutex);
+	sum->open += ps->breakers.open;
+	sum->half_open += ps->breakers.half_open;
+	pthread_mutex_unlock(&ps->mutex);
 }

@@ -35,6 +35,7 @@ struct projects {
 	pthread_mutex_t mutex;
 	struct project *first, *fallback;
 	int             n, n_trunks;
+	struct provider_breakers breakers;      /* how many of them all are not closed */
 };
 
 void projects_init(struct projects *ps);
@@ -61,6 +62,7 @@ void     projects_trunk_went(struct projects *ps, struct project *p, struct trun
 /* Takes one of the project's looks; false: not now. The net's thread only. */
 bool project_may_poll(struct project *p, int polls_per_s, int64_t now);
 
+void   projects_breakers(struct projects *ps, struct provider_breakers *sum);
 size_t projects_states(struct projects *ps, struct livekit_state *out, size_t max);
 
 #endif

@@ -302,6 +302,9 @@ void scheduler_health(struct scheduler *s, struct scheduler_health *out)
 		.live_gateways = atomic_load(&s->live_gateways),
 		.last_tick_ms = atomic_load(&s->last_tick_ms),
 	};
+	for (int i = 0; i < s->n_drivers; i++)
+		if (s->drivers[i].provider->ops->breakers)
+			s->drivers[i].provider->ops->breakers(s->drivers[i].provider, &out->breakers);
 }
 
 void scheduler_stop(struct scheduler *s)

@@ -247,7 +247,8 @@ def test_healthz_and_readyz_need_no_key(house):
     assert client.get("/healthz").json == {"status": "ok"}
     answer = client.get("/readyz")
     assert answer.status == 200
-    assert answer.json == {"status": "ready", "database": True, "schema": True, "scheduler": True}
+    assert answer.json == {"status": "ready", "database": True, "schema": True, "scheduler": True,
+                           "breakers": {"open": 0, "halfOpen": 0}}
 
 
 def test_readyz_follows_the_database(cluster, tmp_path):

@@ -200,6 +200,8 @@ def test_livekit_is_down_and_the_others_do_not_notice(house, caller, livekit):
     assert told(other.end(other.call(destination(110)))) == ("completed", "callee_hangup")
     assert time.monotonic() - began < 3
     until("the breaker is open", lambda: "breaker.open" in house.gateway.text()[seen:])
+    health = house.gateway.client().get("/readyz")
+    assert health.status == 200 and sum(health.json["breakers"].values()) >= 1
     time.sleep(3)                       # longer than three attempts take
     assert {caller.get(call)["state"] for call in calls} == {"queued"}
     tries = house.gateway.text()[seen:].count("call.prepare_failed")
@@ -208,6 +210,7 @@ def test_livekit_is_down_and_the_others_do_not_notice(house, caller, livekit):
     records = [caller.end(call, 60) for call in calls]
     assert {(*told(record), record["attempts"]) for record in records} == {("completed", "callee_hangup", 1)}
     assert "breaker.closed" in house.gateway.text()[seen:]
+    assert house.gateway.client().get("/readyz").json["breakers"] == {"open": 0, "halfOpen": 0}
     assert len(livekit.invites()) == 20 == len({one["to"] for one in livekit.invites()})
     livekit.until_empty()
 

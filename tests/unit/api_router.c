@@ -107,15 +107,18 @@ static void readyz_says_what_is_well(void **state)
 	send_request(f);
 	assert_int_equal(f->reply.status, 200);
 	assert_string_equal(f->reply.body,
-	                    "{\"status\":\"ready\",\"database\":true,\"schema\":true,\"scheduler\":true}");
+	                    "{\"status\":\"ready\",\"database\":true,\"schema\":true,\"scheduler\":true,"
+	                    "\"breakers\":{\"open\":0,\"halfOpen\":0}}");
 	request_free(f);
 
-	world.readiness = (struct api_readiness){ .ready = false, .database = true, .text = "password=secret" };
+	world.readiness = (struct api_readiness){ .ready = false, .database = true, .breakers_open = 3,
+	                                             .breakers_half_open = 1, .text = "password=secret" };
 	f = request_new("GET", "/readyz", "");
 	send_request(f);
 	assert_int_equal(f->reply.status, 503);
 	assert_string_equal(f->reply.body,
-	                    "{\"status\":\"not_ready\",\"database\":true,\"schema\":false,\"scheduler\":false}");
+	                    "{\"status\":\"not_ready\",\"database\":true,\"schema\":false,\"scheduler\":false,"
+	                    "\"breakers\":{\"open\":3,\"halfOpen\":1}}");
 	request_free(f);
 }
 

@@ -60,11 +60,51 @@ static void a_trunk_is_the_same_one_each_time(void **state)
 	assert_ptr_not_equal(trunk_of(project, 1), trunk_of(project, 2));
 }
 
+static void check_breakers(int open, int half_open)
+{
+	struct provider_breakers sum = { 0 };
+
+	projects_breakers(&projects, &sum);
+	assert_int_equal(sum.open, open);
+	assert_int_equal(sum.half_open, half_open);
+}
+
+/* Open, tried, open again, tried, closed; and one that closes by the word of a call that was under
+ * way before. */
+static void what_is_given_a_rest_is_counted(void **state)
+{
+	struct trunk *one = trunk_of(project, 1), *two = trunk_of(project, 2);
+	struct errinfo e;
+
+	(void)state;
+	check_breakers(0, 0);
+	goes_wrong(project, one, 9);
+	check_breakers(0, 0);
+	goes_wrong(project, one, 1);
+	goes_wrong(project, two, 15);
+	check_breakers(2, 0);
+	projects_trunk_went(&projects, project, two, true);
+	check_breakers(1, 0);
+	for (int round = 0; round < 2; round++) {
+		one->breaker.until = 0;
+		assert_int_equal(projects_admit(&projects, project, one, &e), OK);
+		check_breakers(0, 1);
+		projects_trunk_went(&projects, project, one, round == 1);
+		check_breakers(round == 0, 0);
+	}
+	for (int i = 0; i < 7; i++)
+		projects_project_went(&projects, other, false);
+	check_breakers(1, 0);
+	projects_project_went(&projects, other, true);
+	check_breakers(0, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 	const struct CMUnitTest tests[] = {
 		TEST(a_carrier_that_fails_one_organization_is_left_to_the_others),
+		TEST(what_is_given_a_rest_is_counted),
 		TEST(a_trunk_is_the_same_one_each_time),
 	};
 
