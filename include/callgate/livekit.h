@@ -19,6 +19,7 @@ struct livekit_pace {
 	int close_ms;           /* from hanging up to the look whether it helped     */
 	int stale_ms;           /* a room seen empty for so long has nobody in it, whatever else is said */
 	int word_ms;            /* for LiveKit to tell how a leg ended that is gone */
+	int proof_ms;           /* for LiveKit to tell that a leg which was refused never rang */
 	int polls_per_s;        /* of one project, at most                           */
 	int server_slack_s;     /* LiveKit's deadline for a dial, past the ring timeout; ours is 10 s later */
 };

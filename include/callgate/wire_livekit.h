@@ -61,6 +61,7 @@ void     wire_livekit_trunk_done(struct wire_livekit_trunk *t);
 
 struct wire_livekit_error {
 	bool json;              /* it was LiveKit's own error; otherwise somebody else's, or plain text */
+	bool broken;            /* it began as JSON and does not end so: what it said is not known */
 	char code[32];          /* "resource_exhausted" */
 	char msg[200];
 	int  sip_code;          /* 0: none */
@@ -95,6 +96,7 @@ struct wire_livekit_participant {
 };
 
 /* False: not what it should be (a proxy's page, say). */
+bool wire_livekit_room_made(const char *body, size_t len, const char *name) MUST_USE;   /* of CreateRoom */
 bool wire_livekit_leg_read(const char *body, size_t len, char *sip_call_id, size_t size) MUST_USE;
 bool wire_livekit_participant_read(const char *body, size_t len, struct wire_livekit_participant *out) MUST_USE;
 bool wire_livekit_agent_active(const char *body, size_t len, bool *active) MUST_USE;    /* of ListParticipants */

@@ -290,6 +290,7 @@ static struct livekit_pace usual_pace(const struct livekit_pace *given)
 		.close_ms       = or_usual(given->close_ms, 300),
 		.word_ms        = or_usual(given->word_ms, 10000),
 		.stale_ms       = or_usual(given->stale_ms, 12000),
+		.proof_ms       = or_usual(given->proof_ms, 2500),
 		.polls_per_s    = or_usual(given->polls_per_s, 50),
 		.server_slack_s = or_usual(given->server_slack_s, 15),
 	};

@@ -23,7 +23,7 @@ enum err livekit_ask(struct livekit *lk, struct project *p, const struct livekit
 	struct net_request rq = {
 		.method = "POST", .headers = headers, .body = body->data, .body_len = body->len,
 		.connect_timeout_ms = LIVEKIT_CONNECT_MS, .timeout_ms = ask->timeout_ms,
-		.max_body_bytes = LIVEKIT_ANSWER_MAX, .once = ask->once, .done = ask->done, .arg = ask->arg,
+		.max_body_bytes = ask->answer_max ? ask->answer_max : LIVEKIT_ANSWER_MAX, .once = ask->once, .done = ask->done, .arg = ask->arg,
 	};
 
 	buf_init(&url, 1024);
@@ -47,13 +47,20 @@ enum err livekit_ask(struct livekit *lk, struct project *p, const struct livekit
 }
 
 /* LiveKit's own errors are answers; a proxy's page or silence are not. */
-void livekit_note(struct livekit *lk, struct project *p, const struct net_answer *a)
+bool livekit_well(const struct net_answer *a)
 {
 	struct wire_livekit_error e = { 0 };
 
 	if (a->err == OK && a->status >= 500)
 		wire_livekit_error_read(a->body, a->body_len, &e);
-	projects_project_went(&lk->projects, p, a->err == OK && (a->status < 500 || e.json));
+	if (a->err == OK && a->status == 200)
+		return a->body && a->body[strspn(a->body, " \t\r\n")] == '{';
+	return a->err == OK && (a->status < 500 || e.json);
+}
+
+void livekit_note(struct livekit *lk, struct project *p, const struct net_answer *a)
+{
+	projects_project_went(&lk->projects, p, livekit_well(a));
 }
 
 /* ── rooms that have to go ──────────────────────────────────────────────────────── */

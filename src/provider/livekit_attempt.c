@@ -20,6 +20,12 @@
 #define UNASKED_MS       120000
 /* Still not ringing so shortly before its time was over: it never did. */
 #define MUTE_MS          2500
+/* By then LiveKit has given up a trunk that said nothing at all, in other words than "timed out". */
+#define INVITE_S         32
+/* A trunk that spoke so shortly ago is there, and who did not answer is the callee. */
+#define SPOKE_MS         300000
+/* Refused later than that, it may have rung at a carrier that never says so. */
+#define PROMPT_MS        5000
 
 /* ── memory and timers ──────────────────────────────────────────────────────────── */
 
@@ -122,7 +128,12 @@ bool attempt_asked(struct attempt *a, enum err err)
 
 bool attempt_heard(struct attempt *a, const struct net_answer *answer)
 {
-	livekit_note(a->lk, a->project, answer);
+	return attempt_heard_as(a, livekit_well(answer));
+}
+
+bool attempt_heard_as(struct attempt *a, bool well)
+{
+	projects_project_went(&a->lk->projects, a->project, well);
 	a->pending--;
 	if (!a->gone)
 		return true;
@@ -200,20 +211,31 @@ void attempt_ready(struct attempt *a)
 	attempt_tell(a, PROVIDER_READY, NULL, 0);
 }
 
+/* A 200 of somebody else, a captive portal say, would have the phone dialed into nothing. */
+static bool is_made(const struct attempt *a, const struct net_answer *answer)
+{
+	return answer->err == OK && answer->status == 200 && wire_livekit_room_made(answer->body, answer->body_len, a->room);
+}
+
 static void created(void *arg, const struct net_answer *answer)
 {
 	struct attempt *a = arg;
 	struct wire_livekit_error e;
 	struct livekit_verdict v;
+	bool made = is_made(a, answer), strange = answer->err == OK && answer->status < 300 && !made;
 
-	if (!attempt_heard(a, answer))
+	if (!attempt_heard_as(a, livekit_well(answer) && !strange))
 		return;
 	if (answer->err == ERR_UNAVAILABLE || (answer->err == OK && answer->status != 200 && answer->status < 500))
 		a->room[0] = '\0';      /* certainly not made: nothing to sweep */
 	if (answer->err) {
 		LOG_WARN("livekit.unreachable", LOG_STR("livekit", a->project->url), LOG_SAID("error", answer->words));
 		end_undialed(a, "unreachable");
-	} else if (answer->status != 200) {
+	} else if (strange) {
+		a->room[0] = '\0';      /* nobody's who could delete it */
+		LOG_WARN("livekit.strange_answer", LOG_STR("livekit", a->project->url), LOG_INT("status", answer->status));
+		end_undialed(a, "not_livekit");
+	} else if (!made) {
 		wire_livekit_error_read(answer->body, answer->body_len, &e);
 		livekit_judge_room(answer->status, &e, &v);
 		LOG_WARN("livekit.room_refused", LOG_ID("call", &a->node.id), LOG_INT("status", answer->status),
@@ -233,7 +255,7 @@ static enum err create_room(struct attempt *a, struct errinfo *e)
 {
 	const struct livekit_ask ask = {
 		.method = "RoomService/CreateRoom", .grants = LIVEKIT_GRANT_ROOM_CREATE, .timeout_ms = LIVEKIT_SHORT_MS,
-		.done = created, .arg = a,
+		.answer_max = LIVEKIT_ROOM_MAX, .done = created, .arg = a,
 	};
 	const struct wire_livekit_room room = {
 		.name = a->room, .empty_timeout_s = ROOM_EMPTY_S + a->wait_for_agent_s,
@@ -273,6 +295,7 @@ static void answered(struct attempt *a, const char *sip_call_id)
 {
 	LOG_DEBUG("livekit.answered", LOG_ID("call", &a->node.id), LOG_STR("sip_call_id", sip_call_id));
 	projects_trunk_went(&a->lk->projects, a->project, a->trunk, true);
+	projects_trunk_spoke(&a->lk->projects, a->trunk);
 	a->seen = true;
 	attempt_reached(a, LIVEKIT_STATUS_ACTIVE);
 	attempt_tell(a, PROVIDER_ACCEPTED, NULL, 0);
@@ -319,24 +342,65 @@ static void settle_trunk(struct attempt *a, const struct livekit_verdict *v)
 	}
 }
 
+/* The phone's leg took its last word with it: it was still being dialed. Not if it came twice:
+ * after a crash of LiveKit's the word begins anew. */
+static bool never_rang(const struct attempt *a)
+{
+	return a->left == LEFT_FOR_GOOD && a->left_status == LIVEKIT_STATUS_DIALING && a->last < LIVEKIT_STATUS_RINGING &&
+	       !a->ringing && a->joins <= 1 && a->refused_at - a->dialed_at < PROMPT_MS;
+}
+
+void attempt_end_refused(struct attempt *a)
+{
+	a->refusal.never_rang = never_rang(a);
+	attempt_end(a, &a->refusal);
+}
+
+/* A phone may have rung between two looks. Only LiveKit's message knows that it did not, and
+ * that comes about now or never. */
+static void refused(struct attempt *a, const struct call_outcome *o)
+{
+	a->refusal = *o;
+	a->refused_at = mono_ms();
+	if (a->left) {
+		attempt_end_refused(a);
+		return;
+	}
+	a->stage = ATTEMPT_REFUSED;
+	a->poll_at = 0;
+	a->until = a->refused_at + a->lk->pace.proof_ms;
+	attempt_set_timer(a);
+}
+
+static bool is_mute(const struct attempt *a)
+{
+	return a->mute_at >= a->dialed_at + a->ring_timeout_s * INT64_C(1000) - MUTE_MS && a->ring_timeout_s <= INVITE_S &&
+	       !projects_trunk_speaks(&a->lk->projects, a->trunk, SPOKE_MS);
+}
+
 static void dial_failed(struct attempt *a, const struct net_answer *answer)
 {
 	struct livekit_context c = {
 		.ringing = a->ringing || a->last >= LIVEKIT_STATUS_RINGING, .hung_up = a->closing != CLOSING_NOT,
 		/* a second of grace: their clock starts after ours, and both round */
 		.rang_out = mono_ms() - a->dialed_at >= a->ring_timeout_s * INT64_C(1000) - 1000,
-		.mute = a->mute_at >= a->dialed_at + a->ring_timeout_s * INT64_C(1000) - MUTE_MS,
+		.mute = is_mute(a),
 	};
 	struct wire_livekit_error e;
 	struct livekit_verdict v;
 
 	wire_livekit_error_read(answer->body, answer->body_len, &e);
+	e.broken |= answer->cut;
 	livekit_judge_dial(answer->status, &e, &c, &v);
 	settle_trunk(a, &v);
+	if (v.outcome.sip_code)
+		projects_trunk_spoke(&a->lk->projects, a->trunk);
 	LOG_DEBUG("livekit.dial_failed", LOG_ID("call", &a->node.id), LOG_INT("status", answer->status),
 	          LOG_SAID("code", e.code), LOG_INT("sip", e.sip_code), LOG_SAID("error", e.msg));
 	if (v.fate == LIVEKIT_FATE_UNKNOWN)
 		uncertain(a, *e.msg ? e.msg : "an answer that says nothing");
+	else if (v.may_be_shown && !a->closing)
+		refused(a, &v.outcome);
 	else
 		attempt_end(a, &v.outcome);
 }

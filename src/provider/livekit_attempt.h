@@ -23,6 +23,7 @@ enum attempt_stage {
 	ATTEMPT_DIALING,        /* CreateSIPParticipant is under way             */
 	ATTEMPT_UNCERTAIN,      /* its answer got lost; waits for lookup()       */
 	ATTEMPT_FOLLOWING,      /* alive, as we know by asking                   */
+	ATTEMPT_REFUSED,        /* over; a message may show that no phone rang   */
 };
 
 enum attempt_closing { CLOSING_NOT, CLOSING_ASKED, CLOSING_MAX_DURATION };
@@ -56,6 +57,10 @@ struct attempt {
 	int64_t                  gone_since;    /* absent, and nobody says how it ended; mono ms, 0: not */
 	enum attempt_left        left;
 	enum wire_livekit_reason left_reason;
+	enum wire_livekit_status left_status;   /* what that message said, not what is known besides */
+	int                      joins;         /* how often it was said to have come */
+	int64_t                  refused_at;    /* mono ms */
+	struct call_outcome      refusal;       /* while REFUSED */
 	bool                     asked;         /* lookup() wants an answer */
 	bool                     seen, ringing, answered;
 	enum wire_livekit_status last;          /* as far as it ever got */
@@ -129,10 +134,12 @@ void attempt_tell(struct attempt *a, enum provider_event_kind kind, const struct
 void attempt_end(struct attempt *a, const struct call_outcome *o);      /* tells, and cleans up */
 void attempt_leave(struct attempt *a);                                  /* cleans up, tells nothing */
 void attempt_ready(struct attempt *a);  /* room and agent are there */
+void attempt_end_refused(struct attempt *a);    /* with what was told of it so far */
 /* After poll_at or until changed. */
 void attempt_set_timer(struct attempt *a);
 bool attempt_asked(struct attempt *a, enum err err);    /* notes that an answer will come */
 bool attempt_heard(struct attempt *a, const struct net_answer *answer); /* it came; false: nobody is there any more */
+bool attempt_heard_as(struct attempt *a, bool well);    /* the same, whatever the project's breaker is to think of it */
 struct call_outcome attempt_outcome(enum call_reason reason, const char *code, bool never_rang);
 int  attempt_jitter(int ms);            /* 0.75 to 1.25 of it */
 
@@ -163,6 +170,7 @@ struct livekit_ask {
 	const char    *room;            /* of the grant */
 	int            timeout_ms;
 	int            server_ms;       /* LiveKit's own deadline; 0: its usual one */
+	size_t         answer_max;      /* bytes; 0: LIVEKIT_ANSWER_MAX */
 	bool           once;
 	net_done_fn   *done;
 	void          *arg;
@@ -171,11 +179,13 @@ enum err livekit_ask(struct livekit *lk, struct project *p, const struct livekit
                      struct errinfo *e) MUST_USE;
 /* Keeps the project's breaker informed. */
 void     livekit_note(struct livekit *lk, struct project *p, const struct net_answer *a);
+bool     livekit_well(const struct net_answer *a);      /* was it LiveKit's? */
 
 void livekit_sweep(struct livekit *lk, struct project *p, const char *room);
 
 #define LIVEKIT_BODY_MAX   (512 * 1024)
 #define LIVEKIT_ANSWER_MAX (64 * 1024)
+#define LIVEKIT_ROOM_MAX   (256 * 1024)         /* a room comes with its metadata, escaped */
 #define LIVEKIT_SHORT_MS   15000        /* everything but the dial */
 #define LIVEKIT_CONNECT_MS 5000
 

@@ -108,6 +108,7 @@ void attempt_observe(struct attempt *a, const struct wire_livekit_participant *p
 	if (p->status == LIVEKIT_STATUS_RINGING && !a->ringing && !a->answered) {
 		a->ringing = true;
 		projects_trunk_went(&a->lk->projects, a->project, a->trunk, true);
+		projects_trunk_spoke(&a->lk->projects, a->trunk);
 		attempt_tell(a, PROVIDER_RINGING, NULL, 0);
 	}
 	if (p->status == LIVEKIT_STATUS_ACTIVE)
@@ -248,6 +249,9 @@ static void looked(void *arg, const struct net_answer *answer)
 			attempt_observe(a, &p);
 		if (!a->ringing && !a->answered && !a->closing)
 			attempt_look_later(a);
+	} else if (a->stage == ATTEMPT_REFUSED) {
+		if (sound && p.status == LIVEKIT_STATUS_RINGING)        /* so it did ring */
+			attempt_observe(a, &p);
 	} else if (a->look_stage == ATTEMPT_DIALING || (a->seen && !a->look_seen && !sound)) {
 		/* What it saw is older than the dial's answer, or than a message: an absent leg may
 		 * only have been about to join. */
@@ -349,6 +353,9 @@ static void patience_over(struct attempt *a)
 	case ATTEMPT_UNCERTAIN:
 		attempt_leave(a);
 		break;
+	case ATTEMPT_REFUSED:
+		attempt_end_refused(a);
+		break;
 	case ATTEMPT_CREATING:          /* the requests have deadlines of their own */
 	case ATTEMPT_DIALING:
 		break;
@@ -415,6 +422,8 @@ void attempt_lookup(void *arg)
 		if (a->stage == ATTEMPT_DIALING || a->seen || a->answered)
 			answer_lookup(a);
 		break;
+	case ATTEMPT_REFUSED:           /* its end is about to be told */
+		break;
 	case ATTEMPT_UNCERTAIN:
 		a->asked = true;
 		if (project_may_poll(a->project, a->lk->pace.polls_per_s, mono_ms()))
@@ -448,6 +457,9 @@ void attempt_hangup(void *arg)
 	case ATTEMPT_UNCERTAIN:
 	case ATTEMPT_FOLLOWING:
 		close_for(a, CLOSING_ASKED);
+		break;
+	case ATTEMPT_REFUSED:
+		attempt_end_refused(a);
 		break;
 	}
 }

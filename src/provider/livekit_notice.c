@@ -91,6 +91,7 @@ static bool for_good(enum wire_livekit_reason reason)
 
 static void joined(struct attempt *a, const struct wire_livekit_participant *p)
 {
+	a->joins++;
 	attempt_observe(a, p);
 	if (a->stage == ATTEMPT_UNCERTAIN)
 		attempt_follow(a, 0);
@@ -102,10 +103,13 @@ static void left(struct attempt *a, const struct wire_livekit_participant *p)
 	a->seen = true;
 	a->left = for_good(p->reason) ? LEFT_FOR_GOOD : LEFT_PERHAPS;
 	a->left_reason = p->reason;
+	a->left_status = p->status;
 	attempt_reached(a, p->status);
 	if (a->stage == ATTEMPT_DIALING)
 		return;
-	if (a->left == LEFT_FOR_GOOD)
+	if (a->stage == ATTEMPT_REFUSED)
+		attempt_end_refused(a);
+	else if (a->left == LEFT_FOR_GOOD)
 		attempt_end_left(a, p->reason);
 	else
 		attempt_follow(a, 0);

@@ -35,7 +35,7 @@ static const struct sip_row {
 	{ 487, REASON_NO_ANSWER,           false, false },
 	{ 488, REASON_CONFIGURATION,       false, false },     /* no common codec */
 	{ 500, REASON_CARRIER_UNAVAILABLE, false, true  },
-	{ 503, REASON_CARRIER_UNAVAILABLE, true,  true  },     /* refused before it was routed */
+	{ 503, REASON_CARRIER_UNAVAILABLE, true,  true  },     /* refused before it was routed, usually */
 	{ 504, REASON_CARRIER_UNAVAILABLE, false, true  },
 	{ 600, REASON_BUSY,                false, false },
 	{ 603, REASON_DECLINED,            false, false },
@@ -158,14 +158,14 @@ static const struct word_row {
 	{ 413, NULL,          "",                          NOT_DIALED, REASON_CONFIGURATION,  true, NOBODY, "request_too_large" },
 	/* Old versions said busy this way without evidence, the hosted service says it has had enough of us. */
 	{ 429, NULL,          "INVITE",                    FINISHED,   REASON_OUTCOME_UNKNOWN, false, NOBODY, "resource_exhausted" },
-	{ 429, NULL,          "",                          NOT_DIALED, REASON_PROVIDER_ERROR, true, SERVER, "rate_limited" },
+	{ 429, "resource_exhausted", "",                  NOT_DIALED, REASON_PROVIDER_ERROR, true, SERVER, "rate_limited" },
 	{ 501, "unimplemented", "",                        NOT_DIALED, REASON_CONFIGURATION,  true, NOBODY, "unimplemented" },
 	{ 0,   NULL,          "",                          UNKNOWN,    REASON_OUTCOME_UNKNOWN, false, SERVER, "" },
 };
 
 static bool row_fits(const struct word_row *r, int status, const struct wire_livekit_error *e)
 {
-	return (r->status == 0 || r->status == status) && (!r->code || str_eq(r->code, e->code)) &&
+	return (r->status == 0 || (r->status == status && !e->broken)) && (!r->code || str_eq(r->code, e->code)) &&
 	       (!r->words[0] || strcasestr(e->msg, r->words));
 }
 
@@ -189,7 +189,7 @@ static void judge_words(int status, const struct wire_livekit_error *e, const st
 	} else if (str_eq(r->name, "ring_timeout") && c->mute && !c->ringing) {
 		/* And the same words when nobody is at the other end of the trunk, which LiveKit finds
 		 * out by itself only after 32 s. Not held against the trunk: some never say that it
-		 * rings. */
+		 * rings, and this may be the first that is heard of it. */
 		out->outcome.reason = REASON_CARRIER_UNAVAILABLE;
 		str_copy(out->outcome.provider_code, sizeof out->outcome.provider_code, "trunk_silent");
 	}
@@ -202,6 +202,17 @@ static void mark_undialed(struct livekit_verdict *v)
 	                      v->outcome.never_rang;
 }
 
+/* Where LiveKit had no connection to the trunk, no INVITE went out. */
+static void doubt_refusal(const struct wire_livekit_error *e, struct livekit_verdict *v)
+{
+	bool again = v->outcome.reason == REASON_CARRIER_UNAVAILABLE || v->outcome.reason == REASON_CARRIER_LIMIT;
+
+	if (v->fate != LIVEKIT_FATE_FINISHED || !again || (!e->sip_code && strcasestr(e->msg, "dial ")))
+		return;
+	v->may_be_shown = v->outcome.never_rang;
+	v->outcome.never_rang = false;
+}
+
 void livekit_judge_dial(int status, const struct wire_livekit_error *e, const struct livekit_context *c,
                         struct livekit_verdict *out)
 {
@@ -210,6 +221,7 @@ void livekit_judge_dial(int status, const struct wire_livekit_error *e, const st
 		judge_sip(e, c, out);
 	else
 		judge_words(status, e, c, out);
+	doubt_refusal(e, out);
 	mark_undialed(out);
 }
 

@@ -22,6 +22,10 @@ struct livekit_verdict {
 	enum livekit_fate   fate;
 	enum livekit_blame  blame;
 	struct call_outcome outcome;    /* of no meaning where the fate is unknown */
+	/* An INVITE went out and was refused in words that usually come before a phone is asked. They
+	 * also come after it rang, when a carrier tries one way after the other: it counts as
+	 * never_rang only if that is shown. */
+	bool                may_be_shown;
 };
 
 /* What else is known when a dial fails. */
@@ -29,7 +33,8 @@ struct livekit_context {
 	bool ringing;           /* it was seen ringing         */
 	bool hung_up;           /* we asked for the end        */
 	bool rang_out;          /* the ring timeout had passed */
-	bool mute;              /* seen shortly before that, and it was not ringing */
+	bool mute;              /* seen shortly before that, and it was not ringing; nor is there another sign
+	                         * that somebody is at the other end of the trunk */
 };
 
 /* An answer to CreateSIPParticipant in wait mode that is not 200. */

@@ -274,6 +274,27 @@ void projects_trunk_went(struct projects *ps, struct project *p, struct trunk *t
 	pthread_mutex_unlock(&ps->mutex);
 }
 
+void projects_trunk_spoke(struct projects *ps, struct trunk *t)
+{
+	if (!t)
+		return;
+	pthread_mutex_lock(&ps->mutex);
+	t->spoke_at = mono_ms();
+	pthread_mutex_unlock(&ps->mutex);
+}
+
+bool projects_trunk_speaks(struct projects *ps, struct trunk *t, int within_ms)
+{
+	bool speaks;
+
+	if (!t)
+		return false;
+	pthread_mutex_lock(&ps->mutex);
+	speaks = t->spoke_at && mono_ms() - t->spoke_at < within_ms;
+	pthread_mutex_unlock(&ps->mutex);
+	return speaks;
+}
+
 bool project_may_poll(struct project *p, int polls_per_s, int64_t now)
 {
 	double grown = p->polls + (double)(now - p->polls_at) * polls_per_s / 1000;

@@ -19,6 +19,7 @@ struct trunk {
 	int64_t         org_id;
 	char           *name;           /* ST_…, or a host name */
 	struct breaker  breaker;
+	int64_t         spoke_at;       /* mono ms; 0: nothing was ever heard from it */
 	struct trunk   *next;
 };
 
@@ -58,6 +59,9 @@ enum err projects_admit(struct projects *ps, struct project *p, struct trunk *t,
 enum err projects_blocks(struct projects *ps, struct project *p, struct trunk *t, struct errinfo *e);
 void     projects_project_went(struct projects *ps, struct project *p, bool well);
 void     projects_trunk_went(struct projects *ps, struct project *p, struct trunk *t, bool well);
+/* Somebody at its other end rang, answered or refused; and has somebody, in the last so many ms? */
+void     projects_trunk_spoke(struct projects *ps, struct trunk *t);
+bool     projects_trunk_speaks(struct projects *ps, struct trunk *t, int within_ms);
 
 /* Takes one of the project's looks; false: not now. The net's thread only. */
 bool project_may_poll(struct project *p, int polls_per_s, int64_t now);

@@ -22,7 +22,7 @@ static enum err ask(struct attempt *a, net_done_fn *done, struct errinfo *e)
 {
 	const struct livekit_ask ask = {
 		.method = "RoomService/ListRooms", .grants = LIVEKIT_GRANT_ROOM_LIST, .timeout_ms = LIVEKIT_SHORT_MS,
-		.done = done, .arg = a,
+		.answer_max = LIVEKIT_ROOM_MAX, .done = done, .arg = a,
 	};
 	CLEANUP(buf_done) struct buf body;
 

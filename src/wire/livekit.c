@@ -194,6 +194,7 @@ void wire_livekit_error_read(const char *body, size_t len, struct wire_livekit_e
 
 	*out = (struct wire_livekit_error){ 0 };
 	if (!root) {
+		out->broken = len > 0 && body[strspn(body, " \t\r\n")] == '{';
 		str_copy(out->msg, sizeof out->msg, utf8_ok(body, len) ? body : "");
 		return;
 	}
@@ -246,6 +247,13 @@ static void read_participant(const json_t *p, struct wire_livekit_participant *o
 	out->status = status_of(attributes);
 	out->reason = reason_of(member(p, "disconnect_reason", "disconnectReason"));
 	str_copy(out->sip_call_id, sizeof out->sip_call_id, text_of(json_object_get(attributes, "sip.callID")));
+}
+
+bool wire_livekit_room_made(const char *body, size_t len, const char *name)
+{
+	CLEANUP(decref) json_t *root = load_object(body, len);
+
+	return str_eq(text_of(member(root, "name", NULL)), name);
 }
 
 bool wire_livekit_leg_read(const char *body, size_t len, char *sip_call_id, size_t size)

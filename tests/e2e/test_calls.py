@@ -149,7 +149,8 @@ def test_no_answer_until_the_ring_timeout(serve, line, phone, webhooks):
 
 
 def test_a_trunk_that_answers_503(serve, line, phone):
-    """No phone rang, so the call may be dialed again within its bound: with an attempt id of its own."""
+    """LiveKit's message says that no phone rang, so the call may be dialed again within its bound: with an
+    attempt id of its own."""
     callee, to = phone("full trunk"), destination()
     caller = line(callee).at(serve(CALLGATE_MAX_ATTEMPTS=2, CALLGATE_RETRY_BASE_MS=200))
     record = caller.end(caller.call(to), 30)

@@ -134,16 +134,54 @@ def test_a_refusal_of_what_we_asked_for_is_not_retryable(caller, livekit, status
     ({"sip": 500}, CARRIER), ({"sip": 502}, CARRIER), ({"sip": 503}, CARRIER)],
     ids=["cps", "concurrent", "500", "502", "503"])
 def test_a_trunk_in_trouble_is_the_carriers_fault(caller, livekit, life, expected):
-    """Refused without a ring, so the call may be dialed again within its own bound; each attempt
-    in a room of its own."""
+    """That it did not ring is not known without a message of LiveKit's: it is not dialed again."""
     to = destination()
     livekit.rule(life={**life, "ring": None}, to=to, times=None)
     record = ended(caller, livekit, to)
-    assert told(record) == expected
+    assert told(record) == expected and record["attempts"] == 1
     assert record["outcome"]["sipCode"] == life["sip"] and record["outcome"]["sipPhrase"]
-    invites = livekit.invites(to)
-    assert len(invites) == record["attempts"] <= 2
-    assert len({one["room"] for one in invites}) == len({one["identity"] for one in invites}) == len(invites)
+    livekit.invite(to)
+
+
+@pytest.mark.parametrize("ring", [0.02, 0.3, 2.0])
+def test_a_trunk_in_trouble_after_it_rang_is_not_dialed_again(caller, livekit, ring):
+    """Between two looks, or after one that saw it being dialed."""
+    to = destination()
+    livekit.rule(life={"ring": ring, "sip": 503, "after": 0.8}, to=to, times=None)
+    record = ended(caller, livekit, to)
+    assert told(record) == CARRIER and record["attempts"] == 1 and record["outcome"]["sipCode"] == 503
+    assert livekit.invite(to)["ringing"]
+    livekit.clear_rules()
+
+
+@pytest.mark.parametrize("text", [
+    '{"code":"resource_exhausted","msg":"twirp error unknown: IN',
+    json.dumps({"code": "resource_exhausted", "meta": {"error_details": "A" * 80_000, "sip_status_code": "486"},
+                "msg": "twirp error unknown: INVITE failed: sip status: 486: Busy Here"}),
+    "Too Many Requests", ""], ids=["truncated", "too_long", "text", "empty"])
+def test_a_refusal_that_cannot_be_read_is_not_dialed_again(caller, livekit, text):
+    """A busy line is told with the status of a rate limit."""
+    to = destination()
+    livekit.rule(to=to, life={"ring": 0.05, "sip": 486, "after": 0.3}, answer={"kind": "raw", "status": 429, "text": text})
+    record = ended(caller, livekit, to, 60)
+    assert told(record) == UNKNOWN and record["attempts"] == 1
+    livekit.invite(to)
+
+
+@pytest.mark.parametrize("answer", [{"status": 200, "text": "<html>captive portal</html>"}, {"status": 200, "text": "{}"},
+                                    {"status": 200, "text": ""}, {"status": 204, "text": ""},
+                                    {"status": 200, "text": '{"sid":"RM_x","name":"somebody-else"}'}])
+def test_a_room_that_was_not_made_is_not_dialed_into(house, livekit, answer):
+    """Whoever answers is not LiveKit: the call waits until somebody is."""
+    caller = house.world.tenant(trunk=trunk()).at(house.gateway)
+    seen, to = len(house.gateway.text()), destination()
+    livekit.rule("CreateRoom", act=False, times=None, answer={"kind": "raw", **answer})
+    call = caller.call(to)
+    until("it is given a rest", lambda: "breaker.open" in house.gateway.text()[seen:], 20)
+    assert caller.get(call)["state"] == "queued" and not livekit.invites(to)
+    livekit.clear_rules()
+    assert told(caller.end(call, 60))[:2] == ("completed", "callee_hangup")
+    livekit.invite(to)
 
 
 def test_nobody_answers_until_the_ring_timeout(caller, livekit):
@@ -160,6 +198,15 @@ def test_a_trunk_that_is_silent_until_the_ring_timeout_is_no_callee_who_does_not
     assert told(record) == CARRIER and record["outcome"]["providerCode"] == "trunk_silent"
     assert record["attempts"] == 1 and record["timeline"]["ringingAt"] is None
     livekit.invite(to)
+
+
+def test_a_trunk_that_spoke_a_moment_ago_is_not_silent(caller, livekit):
+    """Some never say that it rings; another call shows that somebody is there."""
+    livekit.rule(life="no_18x")
+    assert told(ended(caller, livekit, destination()))[0] == "completed"
+    record = ended(caller, livekit, destination(103))
+    assert told(record) == NO_ANSWER and record["outcome"]["providerCode"] == "ring_timeout"
+    assert record["attempts"] == 1
 
 
 @pytest.mark.parametrize("name, expected", [

@@ -97,6 +97,27 @@ def test_a_fate_that_nobody_could_tell_is_told_by_a_message(caller, livekit, lif
     livekit.invite(to)
 
 
+def test_a_refusal_that_came_before_it_rang_is_dialed_again(caller, livekit):
+    """LiveKit's message says that the phone was still being dialed: each attempt in a room of its own."""
+    to = destination()
+    livekit.rule(to=to, life={"sip": 503, "ring": None})
+    record = caller.end(caller.call(to), 20)
+    assert told(record) == ("completed", "callee_hangup") and record["attempts"] == 2
+    invites = livekit.invites(to)
+    assert len(invites) == 2 == len({one["room"] for one in invites}) == len({one["identity"] for one in invites})
+
+
+@pytest.mark.parametrize("order", [{}, {"delay": 4}], ids=["at once", "late"])
+def test_a_refusal_that_came_after_it_rang_is_not_dialed_again(caller, livekit, order):
+    to = destination()
+    if order:
+        livekit.order("participant_left", **order)
+    livekit.rule(to=to, life={"sip": 503, "ring": 0.1, "after": 0.3})
+    record = caller.end(caller.call(to), 20)
+    assert told(record) == ("failed", "carrier_unavailable") and record["attempts"] == 1
+    livekit.invite(to)
+
+
 @pytest.mark.tsan
 def test_a_gateway_that_was_away_hears_how_it_ended(gateways, world, livekit):
     """Killed while it rang, and back only after the callee has not answered."""

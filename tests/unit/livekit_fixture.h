@@ -19,6 +19,7 @@
 
 #define ABSENT   "{\"code\":\"not_found\",\"msg\":\"participant does not exist\"}"
 #define LEG(s)   "{\"identity\":\"x\",\"state\":\"ACTIVE\",\"kind\":\"SIP\",\"attributes\":{\"sip.callStatus\":\"" s "\"}}"
+#define MADE     "made"          /* the room that is asked for */
 #define NOBODY   "{\"participants\":[]}"
 #define AN_AGENT "{\"participants\":[{\"identity\":\"a\",\"kind\":\"AGENT\",\"state\":\"ACTIVE\"}]}"
 
@@ -53,6 +54,19 @@ static inline int method_of(const char *request)
 	return -1;
 }
 
+/* The room as it was asked for, or as the script says. */
+static inline void put_answer(int m, const char *asked, char *out, size_t size)
+{
+	static const char before[] = "{\"name\":\"";
+
+	if (m == CREATE && str_eq(script.body[m], MADE) && str_has_prefix(asked, before)) {
+		asked += sizeof before - 1;
+		snprintf(out, size, "{\"sid\":\"RM_1\", \"name\":\"%.*s\"}", (int)strcspn(asked, "\""), asked);
+	} else {
+		snprintf(out, size, "%s", script.body[m]);
+	}
+}
+
 static inline void serve(struct sserver *s, int fd)
 {
 	char request[SSERVER_REQUEST_MAX], answer[8192];
@@ -75,7 +89,7 @@ static inline void serve(struct sserver *s, int fd)
 			pthread_mutex_lock(&script.mutex);
 		}
 		status = script.status[m];
-		snprintf(answer, sizeof answer, "%s", script.body[m]);
+		put_answer(m, body, answer, sizeof answer);
 		pthread_mutex_unlock(&script.mutex);
 		if (status <= 0)
 			return;
@@ -273,7 +287,7 @@ static inline struct provider *make(const char *url)
 	struct livekit_config c = {
 		.url = url, .api_key = "key", .api_secret = "secret", .max_calls = 100, .secret = no_secret,
 		.pace = { .first_poll_ms = 20, .ring_poll_ms = 20, .talk_poll_ms = 20, .agent_poll_ms = 20, .close_ms = 20,
-		          .stale_ms = 200, .word_ms = 60, .polls_per_s = 1000, .server_slack_s = 15 },
+		          .stale_ms = 200, .word_ms = 60, .proof_ms = 300, .polls_per_s = 1000, .server_slack_s = 15 },
 	};
 	struct provider *made = NULL;
 	struct errinfo e;
@@ -292,7 +306,7 @@ static inline int begin(void **state)
 	room[0] = '\0';
 	heard.n = heard.read = 0;
 	memset(script.count, 0, sizeof script.count);
-	say(CREATE, 200, "{\"sid\":\"RM_1\"}");
+	say(CREATE, 200, MADE);
 	say(DELETE, 200, "{}");
 	say(ROOMS, 200, "{\"rooms\":[{\"sid\":\"RM_1\",\"num_participants\":1}]}");
 	say(LIST, 200, NOBODY);

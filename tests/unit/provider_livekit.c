@@ -69,6 +69,28 @@ static void a_room_shut_by_our_side_is_no_hangup_of_the_callee(void **state)
 
 /* ── before the dial ────────────────────────────────────────────────────────────── */
 
+/* Somebody else at that address would have it dialed into nothing. */
+static void a_room_that_is_not_the_one_asked_for_is_none(void **state)
+{
+	static const char *const bodies[] = { "<html>welcome</html>", "{}", "", "{\"sid\":\"RM_1\",\"name\":\"another\"}", "[]" };
+	struct livekit_state states[4];
+	struct dial_request rq = request();
+	struct provider_event ev;
+	struct errinfo e;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+		say(CREATE, 200, bodies[i]);
+		assert_int_equal(p->ops->prepare(p, &rq, &e), OK);
+		ev = next(PROVIDER_ENDED);
+		assert_string_equal(ev.outcome.provider_code, "not_livekit");
+		assert_true(ev.outcome.undialed && ev.outcome.never_rang);
+	}
+	assert_int_equal(count(DIAL), 0);
+	assert_true(livekit_states(p, states, 4) >= 1);
+	assert_int_equal(states[0].breaker, LIVEKIT_OPEN);
+}
+
 static void a_room_that_is_refused_rang_nobody(void **state)
 {
 	struct dial_request rq = request();
@@ -442,6 +464,7 @@ int main(void)
 		TEST(ringing_is_told_once_and_before_the_answer),
 		TEST(a_refusal_ends_the_call_with_its_evidence),
 		TEST(a_room_shut_by_our_side_is_no_hangup_of_the_callee),
+		TEST(a_room_that_is_not_the_one_asked_for_is_none),
 		TEST(a_room_that_is_refused_rang_nobody),
 		TEST(the_phone_is_dialed_when_the_agent_is_there_if_that_is_asked_for),
 		TEST(the_longer_wait_of_project_and_trunk_counts),

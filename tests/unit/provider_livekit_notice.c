@@ -287,6 +287,95 @@ static void the_dials_answer_knows_more_than_a_message(void **state)
 	}
 }
 
+/* ── a refusal, and whether it rang before ──────────────────────────────────────── */
+
+#define FULL "{\"code\":\"failed_precondition\",\"msg\":\"INVITE failed\",\"meta\":{\"sip_status_code\":\"503\"}}"
+
+/* The look says "dialing", and the phone may have rung since. */
+static void refused_dial(void)
+{
+	say(GET, 200, LEG("dialing"));
+	say(DIAL, 412, FULL);
+	prepare();
+	dial();
+	wait_count(DIAL, 1);
+}
+
+static struct provider_event refused_end(void)
+{
+	struct provider_event ev = next_other(PROVIDER_ACCEPTED, PROVIDER_RINGING);
+
+	assert_int_equal(ev.kind, PROVIDER_ENDED);
+	assert_int_equal(ev.outcome.reason, REASON_CARRIER_UNAVAILABLE);
+	assert_int_equal(ev.outcome.sip_code, 503);
+	return ev;
+}
+
+static void a_refusal_after_which_nothing_is_heard_may_have_rung(void **state)
+{
+	(void)state;
+	refused_dial();
+	assert_false(refused_end().outcome.never_rang);
+	nothing_for(100);
+}
+
+static void a_leg_that_left_while_it_was_dialed_never_rang(void **state)
+{
+	(void)state;
+	refused_dial();
+	usleep(50000);
+	hear("participant_joined", "", "dialing");
+	hear("participant_left", "CLIENT_INITIATED", "dialing");
+	assert_true(refused_end().outcome.never_rang);
+	nothing_for(400);
+}
+
+static void a_leg_that_left_before_the_refusal_came_is_believed_too(void **state)
+{
+	(void)state;
+	say(GET, 200, LEG("dialing"));
+	say(DIAL, -1, "");
+	prepare();
+	dial();
+	wait_count(DIAL, 1);
+	hear("participant_left", "CLIENT_INITIATED", "dialing");
+	usleep(50000);
+	say(DIAL, 412, FULL);
+	assert_true(refused_end().outcome.never_rang);
+}
+
+static void a_leg_that_left_ringing_or_for_a_while_or_came_twice_may_have_rung(void **state)
+{
+	static const struct { const char *reason, *status; int joins; } rows[] = {
+		{ "CLIENT_INITIATED", "ringing", 1 },
+		{ "CLIENT_INITIATED", "", 1 },
+		{ "CONNECTION_TIMEOUT", "dialing", 1 },
+		{ "CLIENT_INITIATED", "dialing", 2 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		memset(script.count, 0, sizeof script.count);
+		room[0] = '\0';
+		refused_dial();
+		for (int n = 0; n < rows[i].joins; n++)
+			hear("participant_joined", "", "dialing");
+		hear("participant_left", rows[i].reason, rows[i].status);
+		assert_false(refused_end().outcome.never_rang);
+		wait_count(DELETE, 1);
+	}
+}
+
+static void a_call_that_is_canceled_after_the_refusal_ends_at_once(void **state)
+{
+	(void)state;
+	refused_dial();
+	usleep(50000);
+	hang_up(2);
+	assert_false(refused_end().outcome.never_rang);
+	nothing_for(400);
+}
+
 static void a_talk_that_was_over_before_the_answer_came_was_a_talk(void **state)
 {
 	(void)state;
@@ -442,6 +531,11 @@ int main(void)
 		TEST(a_lost_answer_is_made_up_for_by_a_message),
 		TEST(a_message_that_comes_before_the_loss_is_remembered),
 		TEST(the_dials_answer_knows_more_than_a_message),
+		TEST(a_refusal_after_which_nothing_is_heard_may_have_rung),
+		TEST(a_leg_that_left_while_it_was_dialed_never_rang),
+		TEST(a_leg_that_left_before_the_refusal_came_is_believed_too),
+		TEST(a_leg_that_left_ringing_or_for_a_while_or_came_twice_may_have_rung),
+		TEST(a_call_that_is_canceled_after_the_refusal_ends_at_once),
 		TEST(a_talk_that_was_over_before_the_answer_came_was_a_talk),
 		TEST(nothing_runs_backwards),
 		TEST(who_is_said_to_have_left_is_looked_for_where_it_may_come_back),

@@ -47,10 +47,10 @@ static void the_sip_code_decides_whatever_else_is_said(void **state)
 		{ 408, "deadline_exceeded", 408, "Request Timeout", REASON_NO_ANSWER, false },
 		{ 408, "deadline_exceeded", 504, "Server Time-out", REASON_CARRIER_UNAVAILABLE, false },
 		{ 409, "aborted", 487, "Request Terminated", REASON_NO_ANSWER, false },
-		{ 412, "failed_precondition", 503, "Service Unavailable", REASON_CARRIER_UNAVAILABLE, true },
+		{ 412, "failed_precondition", 503, "Service Unavailable", REASON_CARRIER_UNAVAILABLE, false },
 		{ 412, "failed_precondition", 500, "Server Internal Error", REASON_CARRIER_UNAVAILABLE, false },
-		{ 412, "failed_precondition", 503, "CPS limit exceeded", REASON_CARRIER_LIMIT, true },
-		{ 412, "failed_precondition", 503, "Concurrent call limit exceeded", REASON_CARRIER_LIMIT, true },
+		{ 412, "failed_precondition", 503, "CPS limit exceeded", REASON_CARRIER_LIMIT, false },
+		{ 412, "failed_precondition", 503, "Concurrent call limit exceeded", REASON_CARRIER_LIMIT, false },
 		{ 401, "unauthenticated", 436, "Bad Identity Info", REASON_CONFIGURATION, true },
 		{ 500, "unknown", 699, "Odd", REASON_DECLINED, false },
 		{ 500, "unknown", 482, "Request merged", REASON_CARRIER_UNAVAILABLE, false },
@@ -129,6 +129,48 @@ static void without_sip_code_the_code_and_the_words_decide(void **state)
 	}
 }
 
+/* A carrier that tries one way after the other says 503 after it has rung as well. */
+static void a_refusal_of_an_invite_is_no_proof_that_nobody_was_rung(void **state)
+{
+	static const struct { int sip; const char *msg, *phrase; bool may_be_shown, never_rang; } rows[] = {
+		{ 503, "INVITE failed", "Service Unavailable", true, false },
+		{ 503, "INVITE failed", "CPS limit exceeded", true, false },
+		{ 503, "transport<TCP> dial err=dial tcp", "Service Unavailable", true, false },
+		{ 500, "INVITE failed", "Server Internal Error", false, false },
+		{ 0, "transport<TCP> dial err=dial tcp :0->10.0.0.1:5060: connect: connection refused", "", false, true },
+		{ 0, "read udp: connection refused", "", true, false },
+		{ 0, "transaction failed to complete", "", false, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct wire_livekit_error e = error_of("failed_precondition", rows[i].msg, rows[i].sip, rows[i].phrase);
+		struct livekit_verdict v;
+
+		livekit_judge_dial(412, &e, &plain, &v);
+		if (v.fate != F || v.may_be_shown != rows[i].may_be_shown || v.outcome.never_rang != rows[i].never_rang)
+			fail_msg("row %zu: fate %d, may be shown %d, never rang %d", i, v.fate, v.may_be_shown, v.outcome.never_rang);
+	}
+}
+
+/* A busy line is a 429 as well, and says so in the part that is lacking. */
+static void an_answer_that_is_not_whole_says_nothing(void **state)
+{
+	struct livekit_verdict v;
+
+	(void)state;
+	for (int status = 200; status < 600; status++) {
+		struct wire_livekit_error e = error_of(NULL, "{\"code\":\"resource_exhausted\",\"msg\":\"twirp err", 0, "");
+
+		e.broken = true;
+		livekit_judge_dial(status, &e, &plain, &v);
+		assert_int_equal(v.fate, U);
+		assert_false(v.outcome.never_rang || v.outcome.undialed);
+	}
+	livekit_judge_dial(429, &(struct wire_livekit_error){ .msg = "Too Many Requests" }, &plain, &v);
+	assert_int_equal(v.fate, U);
+}
+
 /* Only then may the scheduler dial again: the rule that keeps a phone from ringing twice. */
 static void what_is_unknown_or_was_seen_ringing_never_counts_as_never_rang(void **state)
 {
@@ -139,7 +181,7 @@ static void what_is_unknown_or_was_seen_ringing_never_counts_as_never_rang(void 
 	(void)state;
 	livekit_judge_dial(412, &e, &ringing, &v);
 	assert_int_equal(v.outcome.reason, REASON_CARRIER_UNAVAILABLE);
-	assert_false(v.outcome.never_rang);
+	assert_false(v.outcome.never_rang || v.may_be_shown);
 	for (int status = 100; status < 600; status++) {
 		e = error_of("never heard of", "nor of this", 0, "");
 		livekit_judge_dial(status, &e, &plain, &v);
@@ -263,6 +305,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_sip_code_decides_whatever_else_is_said),
 		cmocka_unit_test(without_sip_code_the_code_and_the_words_decide),
+		cmocka_unit_test(a_refusal_of_an_invite_is_no_proof_that_nobody_was_rung),
+		cmocka_unit_test(an_answer_that_is_not_whole_says_nothing),
 		cmocka_unit_test(what_is_unknown_or_was_seen_ringing_never_counts_as_never_rang),
 		cmocka_unit_test(a_trunk_that_never_rang_is_no_callee_who_does_not_answer),
 		cmocka_unit_test(a_hangup_of_ours_is_canceled_and_not_unanswered),

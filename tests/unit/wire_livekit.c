@@ -149,6 +149,10 @@ static void an_error_that_is_no_json_is_kept_as_words(void **state)
 		assert_false(e.json);
 		assert_int_equal(e.sip_code, 0);
 	}
+	wire_livekit_error_read(" {\"code\":\"x\"", 12, &e);
+	assert_true(e.broken && !e.json);
+	wire_livekit_error_read("404 page not found", 18, &e);
+	assert_false(e.broken);
 	wire_livekit_error_read(odd[0], strlen(odd[0]), &e);
 	assert_string_equal(e.msg, odd[0]);
 }
