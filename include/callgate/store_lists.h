@@ -42,10 +42,11 @@ struct list_page {
                                  * metadata has to be read                          */
 
 /* The newest calls before `before` (exclusive; NULL: from the newest on) that the filter
- * fits and the caller may see: at most `limit`, newest first, their number in *n. Calls of
- * which it is asked whether they fly (states within STATES_FLYING) are found at once,
- * however old; all others among the LIST_LOOKED_AT newest before `before`. What is true of
- * a call here may be over when it is looked at next. */
+ * fits and the caller may see: at most `limit`, newest first, their number in *n. Calls that
+ * have not ended (states within STATES_OPEN) are looked for among their like only, however
+ * many have ended; all others among the LIST_LOOKED_AT newest before `before`. Whoever goes
+ * on from `last` until there is no more has seen each such call that was there all the while,
+ * wherever it moved. What is true of a call here may be over when it is looked at next. */
 enum err store_calls_match(struct store *s, const struct caller *caller, const struct call_filter *f,
                            const struct id *before, size_t limit, struct id *ids, size_t *n,
                            struct list_page *page, struct errinfo *e) MUST_USE;

@@ -5,6 +5,8 @@
 #include "callgate/store_lists.h"
 #include "callgate/wire.h"
 
+#define WIRE_CURSOR_SIZE 96
+
 /* ── filters ────────────────────────────────────────────────────────────────────── */
 
 /* One member from a query argument: projectId, state (names with commas between), outcome,
@@ -15,14 +17,14 @@
 bool wire_filter_argument(struct call_filter *f, const char *name, const char *value, struct wire_problems *ps);
 void wire_filter_end(const struct call_filter *f, struct wire_problems *ps);
 
-/* From the body {"filter": {…}} with the same names and texts as values (`state` may be a
- * list of texts too); nothing else may be in it, and at least one filter must. OK, or
- * ERR_INVALID with at least one problem; pointers are "/filter/name". */
-enum err wire_filter_body(const char *body, size_t len, struct call_filter *f, struct wire_problems *ps) MUST_USE;
+/* From the body {"filter": {…}, "cursor": "…"} with the same names and texts as values
+ * (`state` may be a list of texts too); at least one filter must be in it, the cursor, as it
+ * was sent and "" without one, need not, and nothing else may. OK, or ERR_INVALID with at
+ * least one problem; pointers are "/filter/name". */
+enum err wire_filter_body(const char *body, size_t len, struct call_filter *f, char cursor[WIRE_CURSOR_SIZE],
+                          struct wire_problems *ps) MUST_USE;
 
 /* ── places ─────────────────────────────────────────────────────────────────────── */
-
-#define WIRE_CURSOR_SIZE 96
 
 /* A cursor is bound to the organization and the filter; what was made for others, or was
  * damaged, does not read. It is not a secret and opens nothing. */

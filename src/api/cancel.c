@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "callgate/clock.h"
 #include "callgate/jsonw.h"
 #include "callgate/mem.h"
 #include "callgate/store_life.h"
@@ -11,8 +12,8 @@
 #include "errors.h"
 #include "handlers.h"
 
-#define BULK_MAX 1000           /* calls of one request       */
-#define LOOKS_MAX 10            /* for them; the rest is more */
+#define BULK_MAX 1000           /* calls of one request                               */
+#define BULK_MS 500             /* after which it looks no further: the rest is more  */
 
 static void tell_scheduler(struct desk *d)
 {
@@ -73,8 +74,17 @@ void calls_cancel(struct desk *d, struct http_request *rq, const struct route_ar
 
 struct counts {
 	size_t matched, canceled, requested, too_late;
-	bool   more;
 	bool   news;            /* for whoever follows them */
+};
+
+struct bulk {
+	struct call_filter   filter;    /* as sent */
+	char                 cursor[WIRE_CURSOR_SIZE];
+	struct id            before;
+	bool                 goes_on;   /* from `before` */
+	struct wire_problems problems;
+	struct counts        counts;
+	bool                 more;      /* behind `before` */
 };
 
 static void count(struct counts *counts, const struct cancel *items, size_t n)
@@ -118,79 +128,96 @@ static enum err cancel_ids(struct desk *d, const struct caller *key, const struc
 	return err;
 }
 
-/* Only what lives can be canceled: with that a look costs nothing for a long past, and the
- * same request again goes on with what is left. */
-static enum err cancel_all(struct desk *d, const struct caller *key, struct call_filter *f, struct counts *counts,
-                           enum read_outcome *outcome, struct errinfo *e)
+static enum err check_key(struct desk *d, const struct caller *key, enum read_outcome *outcome, struct errinfo *e)
 {
-	struct list_page page = { .outcome = READ_FOUND };
-	struct id ids[LIST_MAX], before;
+	bool known = false;
+	enum err err = store_key_check(d->store, key, &known, e);
+
+	*outcome = known ? READ_FOUND : READ_KEY_UNKNOWN;
+	return err;
+}
+
+/* Only what lives can be canceled, so the look is among what lives. There may be much of it that
+ * does not fit, before what does; and what was asked to end still fits: so the next request goes
+ * on where this one ends, and not from the newest again. */
+static enum err cancel_all(struct desk *d, const struct caller *key, struct bulk *b, enum read_outcome *outcome,
+                           struct errinfo *e)
+{
+	int64_t until = mono_ms() + BULK_MS;
+	struct call_filter f = b->filter;
+	struct id ids[LIST_MAX];
+	struct list_page page;
 	size_t n, found = 0;
 	enum err err;
 
 	_Static_assert(BULK_MAX <= LIST_MAX, "one look has to hold them");
-	f->states = (f->states ? f->states : STATES_OPEN) & STATES_OPEN;
-	if (!f->states) {
-		bool known = false;
-
-		err = store_key_check(d->store, key, &known, e);
-		*outcome = known ? READ_FOUND : READ_KEY_UNKNOWN;
-		return err;
-	}
-	for (int looks = 0; looks < LOOKS_MAX; looks++) {
-		err = store_calls_match(d->store, key, f, looks ? &before : NULL, BULK_MAX - found, ids, &n, &page, e);
+	f.states = (f.states ? f.states : STATES_OPEN) & STATES_OPEN;
+	if (!f.states)
+		return check_key(d, key, outcome, e);
+	do {
+		err = store_calls_match(d->store, key, &f, b->goes_on ? &b->before : NULL, BULK_MAX - found, ids, &n, &page, e);
 		if (!err && !page.outcome)
-			err = cancel_ids(d, key, ids, n, counts, e);
-		*outcome = page.outcome;
-		counts->more = page.more;
-		found += n;
-		if (err || page.outcome || !page.more || found >= BULK_MAX)
+			err = cancel_ids(d, key, ids, n, &b->counts, e);
+		if (err)
 			return err;
-		before = page.last;
-	}
+		b->before = page.last;
+		b->goes_on = b->more = page.more;
+		found += n;
+	} while (b->more && found < BULK_MAX && mono_ms() < until);
+	*outcome = page.outcome;
 	return OK;
 }
 
-static void fill_counts(const struct counts *c, struct http_reply *out)
+static void fill_counts(int64_t org, const struct bulk *bulk, struct http_reply *out)
 {
+	const struct counts *c = &bulk->counts;
+	char cursor[WIRE_CURSOR_SIZE];
 	struct buf b;
 
 	buf_init(&b, 512);
-	buf_printf(&b, "{\"success\":true,\"matched\":%zu,\"canceled\":%zu,\"requested\":%zu,\"tooLate\":%zu,\"more\":%s}",
-	           c->matched, c->canceled, c->requested, c->too_late, c->more ? "true" : "false");
+	buf_printf(&b, "{\"success\":true,\"matched\":%zu,\"canceled\":%zu,\"requested\":%zu,\"tooLate\":%zu,\"more\":%s",
+	           c->matched, c->canceled, c->requested, c->too_late, bulk->more ? "true" : "false");
+	if (bulk->more)
+		wire_cursor_write(org, &bulk->filter, &bulk->before, cursor);
+	JSONW_LIT(&b, ",\"nextCursor\":");
+	jsonw_str(&b, bulk->more ? cursor : NULL);
+	buf_char(&b, '}');
 	out->status = 200;
 	out->body = buf_take(&b, &out->body_len);
 }
 
-static enum err read_filter(const struct http_request *rq, struct call_filter *f, struct wire_problems *ps)
+/* What keeps it from being carried out. */
+static enum api_error read_bulk(const struct http_request *rq, int64_t org, struct bulk *b)
 {
-	if (request_is_json(rq))
-		return wire_filter_body(rq->body, rq->body_len, f, ps);
-	ps->count = 0;
-	wire_problem_add(ps, "", "the header Content-Type must be application/json");
-	return ERR_INVALID;
+	memset(b, 0, sizeof *b);
+	if (!request_is_json(rq))
+		wire_problem_add(&b->problems, "", "the header Content-Type must be application/json");
+	else if (wire_filter_body(rq->body, rq->body_len, &b->filter, b->cursor, &b->problems) == OK)
+		b->goes_on = b->cursor[0] != '\0';
+	if (b->problems.count)
+		return API_VALIDATION_FAILED;
+	return !b->goes_on || wire_cursor_read(org, &b->filter, b->cursor, &b->before) ? API_OK : API_CURSOR_INVALID;
 }
 
 void calls_cancel_many(struct desk *d, struct http_request *rq, const struct route_args *args, struct http_reply *out)
 {
-	struct call_filter f = { .states = 0 };
-	struct counts counts = { .matched = 0 };
-	enum read_outcome outcome;
-	struct wire_problems problems;
+	CLEANUP(freep) struct bulk *b = xmalloc(sizeof *b);
+	enum api_error error = read_bulk(rq, args->key.org, b);
+	enum read_outcome outcome = READ_FOUND;
 	struct errinfo e;
 	enum err err;
 
-	if (read_filter(rq, &f, &problems)) {
-		desk_refuse(d, rq, args, API_VALIDATION_FAILED, &problems, out);
+	if (error) {
+		desk_refuse(d, rq, args, error, &b->problems, out);
 		return;
 	}
-	err = cancel_all(d, &args->key, &f, &counts, &outcome, &e);
-	if (counts.news)
+	err = cancel_all(d, &args->key, b, &outcome, &e);
+	if (b->counts.news)
 		tell_scheduler(d);
 	if (err)
 		desk_failed(d, rq, err, &e, out);
 	else if (outcome)
 		error_fill(out, rq, api_error_of_read(outcome), NULL, NULL);
 	else
-		fill_counts(&counts, out);
+		fill_counts(args->key.org, b, out);
 }

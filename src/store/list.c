@@ -1,6 +1,7 @@
 /* Finding calls by what is true of them. The newest are looked at first, by the primary key,
  * and only so many of them: what a filter wants may be rare, and then a page ends where its
- * bound does and says where the next begins. */
+ * bound does and says where the next begins. Calls that have not ended stand in small tables,
+ * and are looked for there alone, however many have ended since. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,10 @@
 #include "pg.h"
 
 #define LOOKED_AT_METADATA 5000 /* JSON is read as text, for each call */
+
+/* Of calls that have not ended: so many heads of each lane are merged for one look. */
+#define OPEN_LOOKED_AT 2000
+#define OPEN_LOOKED_AT_METADATA 1000
 
 /* An id is made before its row is written, by a clock that follows the database's. */
 #define ID_SLACK_MS 120000
@@ -23,12 +28,13 @@ static const Oid match_types[] = {
 
 /* Whose key it is: a probe of api_keys_pkey, and one of projects_org_id_public_id_key. The
  * first row of every answer, without which the key is unknown. */
-#define WHO_SQL \
-	"with who as materialized (" \
+#define WHO_SQL WHO_AND_SQL("with", "")
+#define WHO_AND_SQL(with, more) \
+	with " who as materialized (" \
 	"  select k.user_id, k.last_used_on is distinct from current_date as unused," \
 	"         (select p.project_id from projects p where p.org_id = $1 and p.public_id = $3) as project_id" \
 	"  from api_keys k where k.org_id = $1 and k.key_hash = $2 and k.revoked_at is null" \
-	"    and (k.expires_at is null or k.expires_at > now()))" \
+	"    and (k.expires_at is null or k.expires_at > now()))" more \
 	" select null::uuid, false, false, unused from who union all" \
 	" (select call_id, coalesce(fits, false), last, false from "
 
@@ -78,8 +84,58 @@ static const struct pg_statement flying_statement = PG_STATEMENT("calls_match_fl
 	"  order by x.call_id desc) y"
 	"  where fits or last limit $7)");
 
-static int looked_at(const struct call_filter *f)
+/* The organization's lanes, by a skip scan as in queue.c, and the newest of each that the
+ * caller may see; the newest of call_schedule_pkey and call_inflight_pkey; of all these the
+ * newest, each with the call itself by its primary key. One snapshot: a call that moves
+ * stands in exactly one of the three, and goes by its id wherever it stands, so a walk of
+ * many looks passes over none. */
+static const struct pg_statement open_statement = PG_STATEMENT("calls_match_open", match_types,
+	WHO_AND_SQL("with recursive", ", lane as ("
+	"  (select q.project_id, q.trunk_id, q.prio from call_queue q"
+	"   where q.org_id = $1 and (select user_id from who) is not null"
+	"   order by q.project_id, q.trunk_id, q.prio limit 1)"
+	"  union all"
+	"  select n.* from lane l cross join lateral ("
+	"    select q.project_id, q.trunk_id, q.prio from call_queue q"
+	"    where q.org_id = $1 and (q.project_id, q.trunk_id, q.prio) > (l.project_id, l.trunk_id, l.prio)"
+	"    order by q.project_id, q.trunk_id, q.prio limit 1) n),"
+	" seen as materialized ("
+	"  select l.* from lane l where ($3::text is null or l.project_id = (select project_id from who))"
+	"   and (select 1 from project_members m where m.org_id = $1 and m.project_id = l.project_id"
+	"        and m.user_id = (select user_id from who) limit 1) is not null)")
+	"(select x.call_id, x.fits and c.fits and m.user_id is not null as fits, x.rn = $6 as last"
+	"  from (select o.call_id, o.project_id, row_number() over (order by o.call_id desc) as rn,"
+	"               ($8 >> o.state::int) & 1 = 1 as fits"
+	"        from ((select q.call_id, l.project_id, 0::smallint as state from seen l cross join lateral ("
+	"                 select w.call_id from call_queue w where w.org_id = $1 and w.project_id = l.project_id"
+	"                   and w.trunk_id = l.trunk_id and w.prio = l.prio and w.call_id < $4 and w.call_id >= $5"
+	"                 order by w.call_id desc limit $6) q)"
+	"              union all"
+	"              (select w.call_id, w.project_id, 0::smallint from call_schedule w where w.org_id = $1"
+	"                 and w.call_id < $4 and w.call_id >= $5 and (select user_id from who) is not null"
+	"               order by w.call_id desc limit $6)"
+	"              union all"
+	"              (select f.call_id, f.project_id, f.state from call_inflight f where f.org_id = $1"
+	"                 and f.call_id < $4 and f.call_id >= $5 and (select user_id from who) is not null"
+	"               order by f.call_id desc limit $6)) o"
+	"        order by o.call_id desc limit $6) x"
+	"  left join lateral (select " FITS_SQL " as fits from calls c where x.fits and c.org_id = $1"
+	"                      and c.call_id = x.call_id limit 1) c on true"
+	MEMBER_SQL
+	"  order by x.call_id desc) y"
+	"  where fits or last limit $7)");
+
+static const struct pg_statement *statement_for(const struct call_filter *f)
 {
+	if (!f->states || f->states & ~STATES_OPEN)
+		return &match_statement;
+	return f->states & ~STATES_FLYING ? &open_statement : &flying_statement;
+}
+
+static int looked_at(const struct call_filter *f, const struct pg_statement *statement)
+{
+	if (statement == &open_statement)
+		return f->metadata_key[0] ? OPEN_LOOKED_AT_METADATA : OPEN_LOOKED_AT;
 	return f->metadata_key[0] ? LOOKED_AT_METADATA : LIST_LOOKED_AT;
 }
 
@@ -105,13 +161,13 @@ static const char *or_null(const char *s)
 }
 
 static void build_args(struct pg_args *a, const struct caller *caller, const struct call_filter *f,
-                       const struct id *before, size_t limit)
+                       const struct id *before, size_t limit, int looks)
 {
 	pg_arg_int8(a, caller->org);
 	pg_arg_bytes(a, caller->hash, sizeof caller->hash);
 	pg_arg_text(a, or_null(f->project));
 	put_bounds(a, f, before);
-	pg_arg_int4(a, looked_at(f));
+	pg_arg_int4(a, looks);
 	pg_arg_int4(a, (int32_t)limit + 1);
 	pg_arg_int4(a, (int32_t)f->states);
 	pg_arg_int2(a, (int16_t)f->reason);
@@ -149,15 +205,15 @@ enum err store_calls_match(struct store *s, const struct caller *caller, const s
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
 	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
-	bool flying = f->states && !(f->states & ~STATES_FLYING);
+	const struct pg_statement *statement = statement_for(f);
 	enum err err;
 
 	memset(page, 0, sizeof *page);
 	*n = 0;
 	if (limit == 0 || limit > LIST_MAX)
 		return err_set(e, ERR_INTERNAL, "a list of %zu calls", limit);
-	build_args(&a, caller, f, before, limit);
-	err = pg_run_read(s, flying ? &flying_statement : &match_statement, &a, &r, e);
+	build_args(&a, caller, f, before, limit, looked_at(f, statement));
+	err = pg_run_read(s, statement, &a, &r, e);
 	if (err)
 		return err;
 	page->outcome = PQntuples(r) > 0 ? READ_FOUND : READ_KEY_UNKNOWN;

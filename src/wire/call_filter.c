@@ -242,20 +242,36 @@ static void read_filter(const json_t *root, struct call_filter *f, struct wire_p
 	check_whole(f, "/filter/metadataValue", "/filter/createdBefore", ps);
 }
 
-enum err wire_filter_body(const char *body, size_t len, struct call_filter *f, struct wire_problems *ps)
+static void read_cursor(const json_t *root, char cursor[WIRE_CURSOR_SIZE], struct wire_problems *ps)
+{
+	const json_t *v = json_object_get(root, "cursor");
+
+	cursor[0] = '\0';
+	if (!v)
+		return;
+	if (!json_is_string(v))
+		wire_problem_add(ps, "/cursor", "cursor must be a string, not %s", body_type(v));
+	else if (json_string_length(v) == 0 || !str_copy(cursor, WIRE_CURSOR_SIZE, json_string_value(v)))
+		str_copy(cursor, WIRE_CURSOR_SIZE, "-");        /* there is one, and it is no good */
+}
+
+enum err wire_filter_body(const char *body, size_t len, struct call_filter *f, char cursor[WIRE_CURSOR_SIZE],
+                          struct wire_problems *ps)
 {
 	json_t *root, *v;
 	const char *name;
 
 	memset(f, 0, sizeof *f);
+	cursor[0] = '\0';
 	ps->count = 0;
 	root = body_parse(body, len, ps);
 	if (!root)
 		return ERR_INVALID;
 	json_object_foreach(root, name, v)
-		if (!str_eq(name, "filter"))
+		if (!str_eq(name, "filter") && !str_eq(name, "cursor"))
 			wire_problem_add(ps, "", "there is no member named \"%.64s\" here", name);
 	read_filter(root, f, ps);
+	read_cursor(root, cursor, ps);
 	json_decref(root);
 	return ps->count ? ERR_INVALID : OK;
 }

@@ -56,11 +56,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = xmalloc(size + 1);
 	struct wire_problems ps;
+	char cursor[WIRE_CURSOR_SIZE];
 	struct call_filter f;
 
 	memcpy(text, data, size);
 	text[size] = '\0';
-	if (wire_filter_body(text, size, &f, &ps) == OK)
+	if (wire_filter_body(text, size, &f, cursor, &ps) == OK)
 		check_filter(&f);
 	else
 		MUST(ps.count > 0);

@@ -2,6 +2,7 @@
 something was; two at a time, in the middle of a claim, over gateways that die; and other
 organizations' calls."""
 import concurrent.futures
+import time
 import uuid
 
 import pytest
@@ -240,7 +241,7 @@ def test_a_filter_cancels_what_it_fits_and_nothing_else(house, waiting):
     marked = [waiting.call(metadata={"batch": "7"}) for _ in range(5)]
     other = waiting.call(metadata={"batch": "8"})
     assert cancel_all(waiting, metadataKey="batch", metadataValue="7") == {
-        "success": True, "matched": 5, "canceled": 5, "requested": 0, "tooLate": 0, "more": False}
+        "success": True, "matched": 5, "canceled": 5, "requested": 0, "tooLate": 0, "more": False, "nextCursor": None}
     assert all(waiting.get(call)["state"] == "canceled" for call in marked)
     assert waiting.get(other)["state"] == "queued"
     assert cancel_all(waiting, metadataKey="batch", metadataValue="7")["matched"] == 0
@@ -256,6 +257,37 @@ def test_a_filter_reaches_what_rings_and_what_talks(house, caller):
     assert caller.end(ringing)["state"] == "canceled"
     assert caller.end(talking)["outcome"]["reason"] == "client_hangup"
     assert caller.get(ended)["state"] == "busy"
+
+
+def test_a_cancel_of_many_goes_on_with_its_cursor_until_all_are_seen_to(house, waiting):
+    """1,300 calls in front of those that fit, and as many that have ended."""
+    tenant, db = waiting.tenant, house.database
+    marked = [waiting.call(metadata={"batch": "7"}) for _ in range(3)]
+    time.sleep(0.01)
+    for state in (0, 4):
+        db.execute("""
+            with made as (insert into calls (org_id, call_id, project_id, trunk_id, account_id, user_id, ring_timeout_s,
+                max_duration_s, rate_mc, hold_mc, lock_scope, from_e164, to_e164, request_id, state, ended_at)
+              select %s, (left(uuid7_floor(clock_timestamp())::text, 14) || '7' || right('000' || to_hex(i %% 4096), 3)
+                  || '-8000-' || lpad(to_hex(i), 12, '0'))::uuid, %s, %s, %s, %s, 60, 60, 0, 0, 0, '+4930', '+4931', '',
+                %s, case when %s > 0 then now() end
+              from generate_series(1, 1300) i returning org_id, project_id, trunk_id, call_id, state)
+            insert into call_queue (org_id, project_id, trunk_id, prio, call_id, attempt)
+              select org_id, project_id, trunk_id, 2, call_id, 1 from made where state = 0""",
+                   tenant.org_id, tenant.project_id, tenant.trunk_id, tenant.account_id, tenant.user_id, state, state)
+    body, answers = {"filter": {"metadataKey": "batch", "metadataValue": "7"}}, []
+    while not answers or answers[-1]["more"]:
+        answer = waiting.client.post("/v1/calls/cancel", body)
+        assert answer.status == 200 and len(answers) < 10, answer
+        answers.append(answer.json)
+        body["cursor"] = answer.json["nextCursor"]
+    assert sum(answer["canceled"] for answer in answers) == sum(answer["matched"] for answer in answers) == 3
+    assert all(waiting.get(call)["state"] == "canceled" for call in marked)
+    body = {"filter": {"to": "+886912345678"}}
+    assert waiting.client.post("/v1/calls/cancel", {**body, "cursor": "x"}).json["code"] == "cursor_invalid"
+    assert waiting.client.post("/v1/calls/cancel", {**body, "cursor": None}).status == 400
+    for table in ("call_queue", "calls"):       # they hold no destination
+        db.execute(f"delete from {table} where call_id in (select call_id from calls where to_e164 = '+4931')")
 
 
 @pytest.mark.parametrize("body", [{}, {"filter": {}}, {"filter": {"colour": "red"}}, {"filter": []}, {"filter": {"to": 5}}])

@@ -192,6 +192,8 @@ static void prepare_lists(struct call_record *record)
 	assert_int_equal(OK, store_calls_match(s, &caller, &f, NULL, 1, ids, &n, &page, &e));
 	f.states = STATES_FLYING;
 	assert_int_equal(OK, store_calls_match(s, &caller, &f, NULL, 1, ids, &n, &page, &e));
+	f.states = STATES_OPEN;
+	assert_int_equal(OK, store_calls_match(s, &caller, &f, NULL, 1, ids, &n, &page, &e));
 	assert_int_equal(OK, store_call_events(s, &caller, &record->id, -1, 1, &events, &n, &more, &outcome, &e));
 	call_events_free(events, n);
 	assert_int_equal(OK, store_feed(s, &caller, false, &at, 1, &events, &n, &more, &outcome, &e));
@@ -362,6 +364,11 @@ static void check_lists(void)
 	check_plan("calls_match", MATCH("2", "other", "null", "20000", "0", "null, null, " ANY_TIME ", null, null"), 20, NULL);
 	/* What is queued among what is not: a probe for each that may be. */
 	check_plan("calls_match", MATCH("1", KEY_TEXT, "null", "20000", "1", "null, null, " ANY_TIME ", null, null"), 2000, NULL);
+	check_plan("calls_match_open", MATCH("1", KEY_TEXT, "null", "2000", "15", "null, null, " ANY_TIME ", null, null"), 600, NULL);
+	check_plan("calls_match_open", MATCH("1", KEY_TEXT, "null", "2000", "1", "null, '+447000000001', " ANY_TIME ", null, null"),
+	           6000, NULL);
+	check_plan("calls_match_open", MATCH("2", "many", "null", "1000", "15", "null, null, " ANY_TIME ", 'n', '1'"), 6000, NULL);
+	check_plan("calls_match_open", MATCH("1", "other", "null", "2000", "15", "null, null, " ANY_TIME ", null, null"), 20, NULL);
 	check_plan("calls_match_flying", MATCH("1", KEY_TEXT, "null", "20000", "14", "null, null, " ANY_TIME ", null, null"), 800, NULL);
 	ARGS("1 + 1, sha256('many'), (%s::uuid[])[1], -1, 100", ids("call_id", 1, 1));
 	check_plan("call_events", args, 60, NULL);

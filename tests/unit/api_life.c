@@ -3,6 +3,7 @@
 #include "api_fixture.h"
 
 #include "callgate/wire.h"
+#include "callgate/wire_lists.h"
 
 #define CALL "/v1/calls/019a0000-0000-7000-8000-000000000001"
 
@@ -83,19 +84,44 @@ static void a_bulk_cancel_counts(void **state)
 	said = (struct cancel){ .outcome = CANCEL_DONE };
 	world.listed = 700;
 	CHECK_ANSWER(bulk_request("{\"filter\":{\"projectId\":\"p\"}}"), 200,
-	             "{\"success\":true,\"matched\":700,\"canceled\":700,\"requested\":0,\"tooLate\":0,\"more\":false}");
+	             "{\"success\":true,\"matched\":700,\"canceled\":700,\"requested\":0,\"tooLate\":0,\"more\":false,"
+	             "\"nextCursor\":null}");
+	assert_false(world.went_on);
 	assert_string_equal(world.filter.project, "p");
 	assert_int_equal(world.filter.states, STATES_OPEN);
 	assert_int_equal(world.cancels_told, 0);
 	said.outcome = CANCEL_REQUESTED;
 	world.listed = 1500;
 	CHECK_ANSWER(bulk_request("{\"filter\":{\"state\":\"ringing,completed\"}}"), 200,
-	             "\"matched\":1000,\"canceled\":0,\"requested\":1000,\"tooLate\":0,\"more\":true}");
+	             "\"matched\":1000,\"canceled\":0,\"requested\":1000,\"tooLate\":0,\"more\":true,\"nextCursor\":\"");
 	assert_int_equal(world.filter.states, STATE_BIT(CALL_RINGING));
 	assert_int_equal(world.cancels_told, 1);
 	said.outcome = CANCEL_TOO_LATE;
 	world.listed = 1;
 	CHECK_ANSWER(bulk_request("{\"filter\":{\"to\":\"+886912345678\"}}"), 200, "\"tooLate\":1");
+}
+
+/* What does not fit, and what was asked to end before, is not looked at again. */
+static void a_bulk_cancel_goes_on_where_the_last_ended(void **state)
+{
+	struct call_filter f = { .states = STATE_BIT(CALL_QUEUED) };
+	char cursor[WIRE_CURSOR_SIZE], body[300];
+	struct id last = { { 7 } };
+
+	(void)state;
+	said = (struct cancel){ .outcome = CANCEL_REQUESTED };
+	wire_cursor_write(7, &f, &last, cursor);
+	world.listed = 1001;
+	snprintf(body, sizeof body, "\"more\":true,\"nextCursor\":\"%s\"}", cursor);
+	CHECK_ANSWER(bulk_request("{\"filter\":{\"state\":\"queued\"}}"), 200, body);
+	assert_false(world.went_on);
+	snprintf(body, sizeof body, "{\"filter\":{\"state\":\"queued\"},\"cursor\":\"%s\"}", cursor);
+	CHECK_ANSWER(bulk_request(body), 200, "\"matched\":1,\"canceled\":0,\"requested\":1,\"tooLate\":0,\"more\":false");
+	assert_true(world.went_on);
+	snprintf(body, sizeof body, "{\"filter\":{\"to\":\"+886912345678\"},\"cursor\":\"%s\"}", cursor);
+	CHECK_ANSWER(bulk_request(body), 400, CODE("cursor_invalid"));
+	CHECK_ANSWER(bulk_request("{\"filter\":{\"state\":\"queued\"},\"cursor\":\"\"}"), 400, CODE("cursor_invalid"));
+	CHECK_ANSWER(bulk_request("{\"filter\":{\"state\":\"queued\"},\"cursor\":null}"), 400, CODE("validation_failed"));
 }
 
 static void a_bulk_cancel_of_ended_calls_finds_none(void **state)
@@ -251,6 +277,7 @@ int main(void)
 		TEST(too_late_unknown_and_foreign_are_told_apart),
 		TEST(a_lost_answer_may_be_asked_for_again),
 		TEST(a_bulk_cancel_counts),
+		TEST(a_bulk_cancel_goes_on_where_the_last_ended),
 		TEST(a_bulk_cancel_of_ended_calls_finds_none),
 		TEST(a_bulk_cancel_needs_a_filter),
 		TEST(a_change_is_answered_with_the_call),

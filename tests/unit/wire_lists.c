@@ -115,9 +115,32 @@ static void what_is_no_value_is_named(void **state)
 	check_problem("", "only of use with metadataKey");
 }
 
+static char cursor[WIRE_CURSOR_SIZE];
+
 static enum err read_body(const char *body)
 {
-	return wire_filter_body(body, strlen(body), &f, &ps);
+	return wire_filter_body(body, strlen(body), &f, cursor, &ps);
+}
+
+static void a_body_may_say_where_to_go_on(void **state)
+{
+	static char longer[300] = "{\"filter\":{\"state\":\"queued\"},\"cursor\":\"";
+
+	(void)state;
+	assert_int_equal(OK, read_body("{\"filter\":{\"state\":\"queued\"},\"cursor\":\"abc\"}"));
+	assert_string_equal("abc", cursor);
+	assert_int_equal(OK, read_body("{\"filter\":{\"state\":\"queued\"}}"));
+	assert_string_equal("", cursor);
+	/* what can be no cursor is one that will be refused, and not none */
+	assert_int_equal(OK, read_body("{\"filter\":{\"state\":\"queued\"},\"cursor\":\"\"}"));
+	assert_string_equal("-", cursor);
+	memset(longer + strlen(longer), 'A', WIRE_CURSOR_SIZE);
+	strcat(longer, "\"}");
+	assert_int_equal(OK, read_body(longer));
+	assert_string_equal("-", cursor);
+	assert_int_equal(ERR_INVALID, read_body("{\"filter\":{\"state\":\"queued\"},\"cursor\":7}"));
+	check_problem("/cursor", "cursor must be a string, not a number");
+	begin(NULL);
 }
 
 static void a_body_has_the_same_names(void **state)
@@ -240,6 +263,7 @@ int main(void)
 		T(a_plus_that_became_a_blank_is_a_plus_again),
 		T(what_is_no_value_is_named),
 		T(a_body_has_the_same_names),
+		T(a_body_may_say_where_to_go_on),
 		T(a_body_that_would_mean_every_call_is_refused),
 		T(a_cursor_reads_only_where_it_was_made),
 		T(a_position_reads_only_in_its_organization),
