@@ -44,7 +44,8 @@ struct api_hooks {
 	/* A provider's message: whether it is genuine, and about what (provider.h, check; also
 	 * ERR_UNAVAILABLE: cannot be told yet). Quick; no SQL. */
 	enum err (*check_notice)(void *arg, const char *driver, const char *authorization, const char *body, size_t len,
-	                         struct provider_note *out, char event_id[PROVIDER_EVENT_ID_SIZE], struct errinfo *e);
+	                         struct provider_note *out, char event_id[PROVIDER_EVENT_ID_SIZE],
+	                         char sender[PROVIDER_EVENT_SENDER_SIZE], struct errinfo *e);
 	void (*noticed)(void *arg);     /* messages were stored */
 	void (*canceled)(void *arg);    /* the end of calls in flight was asked for; after the commit */
 };

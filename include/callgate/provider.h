@@ -67,11 +67,13 @@ typedef void provider_event_fn(void *arg, const struct provider_event *ev);
 
 /* What a message is about that a provider sent of its own accord (a webhook). */
 #define PROVIDER_NOTICE_ID_SIZE 128
+#define PROVIDER_SENDER_SIZE    48
 struct provider_notice {
 	int64_t   org_id;
 	struct id call_id;
 	int       attempt;
 	char      event_id[PROVIDER_NOTICE_ID_SIZE];    /* the provider's own, for telling repetitions */
+	char      sender[PROVIDER_SENDER_SIZE];         /* who signed it; a driver's own word, no secret */
 };
 
 /* How many parts of a provider are given a rest because they failed again and again, and how many
@@ -111,8 +113,9 @@ struct provider_ops {
 	const char *const *sender_members;      /* up to NULL */
 	void (*learn)(struct provider *p, const char *config);
 	/* Such a message, stored meanwhile, about an attempt that is being followed. A hint that may
-	 * come late, twice, in any order or never; what follows from it are events like any other. */
-	void (*hear)(struct provider *p, const struct dial_request *rq, const char *body, size_t len);
+	 * come late, twice, in any order or never; what follows from it are events like any other.
+	 * Whoever may speak for one trunk may not for another: `sender`, as check() told it, decides. */
+	void (*hear)(struct provider *p, const struct dial_request *rq, const char *sender, const char *body, size_t len);
 
 	/* NULL when there are none. Adds to `sum`. From any thread, at once. */
 	void (*breakers)(struct provider *p, struct provider_breakers *sum);

@@ -6,7 +6,8 @@
 #include "callgate/id.h"
 #include "callgate/store.h"
 
-#define PROVIDER_EVENT_ID_SIZE 128
+#define PROVIDER_EVENT_ID_SIZE     128
+#define PROVIDER_EVENT_SENDER_SIZE 48
 
 struct provider_note {
 	int64_t     org_id;
@@ -14,12 +15,14 @@ struct provider_note {
 	int         attempt;
 	const char *provider;           /* driver name; borrowed                            */
 	const char *event_id;           /* borrowed                                         */
+	const char *sender;             /* borrowed                                         */
 	const char *body;               /* valid UTF-8 without U+0000; borrowed             */
 };
 
 #define NOTES_BATCH_MAX 256
 
-/* Durable when it returns OK. A known event id of the same call changes nothing. */
+/* Durable when it returns OK. A known event id of the same call changes nothing; what is about an
+ * attempt that is not in flight is not kept, as nobody will ask for it. */
 enum err store_notes_keep(struct store *s, const struct provider_note *notes, size_t n, struct errinfo *e) MUST_USE;
 
 /* As store_notes_take() gives them out; strings are owned. */
@@ -28,6 +31,7 @@ struct taken_note {
 	struct id call_id;
 	int       attempt;
 	char     *provider;
+	char     *sender;
 	char     *body;
 };
 void taken_notes_free(struct taken_note *notes, size_t n);

@@ -12,8 +12,8 @@
 
 struct notice_item {
 	struct http_request *rq;
-	struct provider_note note;              /* borrows from rq and event_id */
-	char                 event_id[PROVIDER_EVENT_ID_SIZE];
+	struct provider_note note;              /* borrows from rq and what follows */
+	char                 event_id[PROVIDER_EVENT_ID_SIZE], sender[PROVIDER_EVENT_SENDER_SIZE];
 };
 
 static void reply_kept(struct http_request *rq)
@@ -43,10 +43,11 @@ void notices_livekit(struct api *a, struct http_request *rq, const struct route_
 	item->rq = rq;
 	err = utf8_ok(rq->body, rq->body_len)
 	      ? a->hooks.check_notice(a->hooks.arg, "livekit", http_header(rq, "Authorization"), rq->body, rq->body_len,
-	                              &item->note, item->event_id, &e)
+	                              &item->note, item->event_id, item->sender, &e)
 	      : ERR_INVALID;
 	item->note.provider = "livekit";
 	item->note.event_id = item->event_id;
+	item->note.sender = item->sender;
 	item->note.body = rq->body;
 	if (!err && crew_push(a->notices, item))
 		return;

@@ -55,7 +55,8 @@ static void on_queued(void *arg, const struct lane_key *lane)
 }
 
 static enum err on_check_notice(void *arg, const char *driver, const char *authorization, const char *body, size_t len,
-                                struct provider_note *out, char event_id[PROVIDER_EVENT_ID_SIZE], struct errinfo *e)
+                                struct provider_note *out, char event_id[PROVIDER_EVENT_ID_SIZE],
+                                char sender[PROVIDER_EVENT_SENDER_SIZE], struct errinfo *e)
 {
 	struct serve *v = arg;
 	struct scheduler *s = atomic_load(&v->scheduler);
@@ -71,6 +72,7 @@ static enum err on_check_notice(void *arg, const char *driver, const char *autho
 	out->call_id = notice.call_id;
 	out->attempt = notice.attempt;
 	str_copy(event_id, PROVIDER_EVENT_ID_SIZE, notice.event_id);
+	str_copy(sender, PROVIDER_EVENT_SENDER_SIZE, notice.sender);
 	return OK;
 }
 

@@ -21,7 +21,8 @@ enum word { WORD_NONE, WORD_JOINED, WORD_LEFT, WORD_FINISHED };
 
 /* ── is it genuine ──────────────────────────────────────────────────────────────── */
 
-static bool is_signed(struct projects *ps, const char *authorization, const char *body, size_t len)
+static bool is_signed(struct projects *ps, const char *authorization, const char *body, size_t len,
+                      char sender[PROVIDER_SENDER_SIZE])
 {
 	static const char bearer[] = "Bearer ";
 	struct wire_livekit_claims claims;
@@ -31,7 +32,7 @@ static bool is_signed(struct projects *ps, const char *authorization, const char
 		return false;
 	if (str_has_prefix(token, bearer))
 		token += sizeof bearer - 1;
-	return livekit_token_read(token, &claims) && projects_signed(ps, claims.iss, token) &&
+	return livekit_token_read(token, &claims) && projects_signed(ps, claims.iss, token, sender) &&
 	       livekit_token_fits(&claims, body, len, wall_ms() / 1000);
 }
 
@@ -56,8 +57,9 @@ enum err livekit_check(struct provider *p, const char *authorization, const char
 	struct livekit *lk = (struct livekit *)p;
 	struct wire_livekit_event ev;
 	struct livekit_name name;
+	char sender[PROVIDER_SENDER_SIZE];
 
-	if (!is_signed(&lk->projects, authorization, body, len))
+	if (!is_signed(&lk->projects, authorization, body, len, sender))
 		return err_set(e, ERR_DENIED, "the message is not signed by a LiveKit project of this gateway");
 	if (!wire_livekit_event_read(body, len, &ev) || !*ev.id)
 		return err_set(e, ERR_INVALID, "the message is no event of LiveKit, or has no id");
@@ -65,6 +67,7 @@ enum err livekit_check(struct provider *p, const char *authorization, const char
 		return err_set(e, ERR_NOT_FOUND, "the message is about nothing of ours");
 	*out = (struct provider_notice){ .org_id = name.org_id, .call_id = name.call_id, .attempt = name.attempt };
 	str_copy(out->event_id, sizeof out->event_id, ev.id);
+	str_copy(out->sender, sizeof out->sender, sender);
 	return OK;
 }
 
@@ -162,13 +165,26 @@ static void heard(void *arg)
 		attempt_free(like);
 }
 
-void livekit_hear(struct provider *p, const struct dial_request *rq, const char *body, size_t len)
+/* Another tenant's LiveKit is not asked about this one's calls. */
+static bool may_speak(const struct attempt *a, const char *sender)
+{
+	if (str_eq(a->project->sender, sender))
+		return true;
+	LOG_WARN("livekit.not_its_word", LOG_ID("call", &a->node.id), LOG_STR("livekit", a->project->url));
+	return false;
+}
+
+void livekit_hear(struct provider *p, const struct dial_request *rq, const char *sender, const char *body, size_t len)
 {
 	struct livekit *lk = (struct livekit *)p;
 	struct heard *h = xcalloc(1, sizeof *h);
 	struct errinfo e;
 
-	if (wire_livekit_event_read(body, len, &h->ev) && livekit_attempt_new(lk, rq, &h->like, &e) == OK)
-		net_run(lk->net, heard, TAKE(h));
+	if (wire_livekit_event_read(body, len, &h->ev) && livekit_attempt_new(lk, rq, &h->like, &e) == OK) {
+		if (may_speak(h->like, sender))
+			net_run(lk->net, heard, TAKE(h));
+		else
+			attempt_free(h->like);
+	}
 	free(h);
 }

@@ -6,6 +6,7 @@
 
 enum err livekit_check(struct provider *p, const char *authorization, const char *body, size_t len,
                        struct provider_notice *out, struct errinfo *e);
-void     livekit_hear(struct provider *p, const struct dial_request *rq, const char *body, size_t len);
+void     livekit_hear(struct provider *p, const struct dial_request *rq, const char *sender, const char *body,
+                      size_t len);
 
 #endif

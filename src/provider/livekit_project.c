@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "callgate/clock.h"
+#include "callgate/digest.h"
 #include "callgate/log.h"
 #include "callgate/mem.h"
 #include "callgate/text.h"
@@ -86,6 +87,18 @@ static struct project *find(struct projects *ps, const char *url, const char *ke
 	return p;
 }
 
+/* Not by the key alone: any tenant's trunk may name any key, and have a secret of its own for it. */
+static void name_sender(struct project *p)
+{
+	static const char purpose[] = "callgate: sender of messages";
+	uint8_t mac[SHA256_SIZE], name[SHA256_SIZE];
+
+	hmac_sha256(p->secret, strlen(p->secret), purpose, sizeof purpose - 1, mac);
+	hmac_sha256(mac, sizeof mac, p->key, strlen(p->key), name);
+	explicit_bzero(mac, sizeof mac);
+	base64url_encode(name, 24, p->sender);
+}
+
 enum err projects_get(struct projects *ps, const char *url, const char *key, const char *secret, struct project **out,
                       struct errinfo *e)
 {
@@ -105,6 +118,7 @@ enum err projects_get(struct projects *ps, const char *url, const char *key, con
 		                       .breaker = { .threshold = PROJECT_FAILURES }, .next = ps->first };
 		ps->first = p;
 		ps->n++;
+		name_sender(p);
 	}
 	pthread_mutex_unlock(&ps->mutex);
 	*out = p;
@@ -123,17 +137,17 @@ bool projects_spacious(struct projects *ps)
 }
 
 /* What is compared never changes once it is on the list, and stays there. */
-bool projects_signed(struct projects *ps, const char *key, const char *token)
+bool projects_signed(struct projects *ps, const char *key, const char *token, char sender[PROVIDER_SENDER_SIZE])
 {
 	const struct project *p;
 
 	pthread_mutex_lock(&ps->mutex);
 	p = ps->first;
 	pthread_mutex_unlock(&ps->mutex);
-	for (; p; p = p->next)
-		if (str_eq(p->key, key) && livekit_token_signed(token, p->secret))
-			return true;
-	return false;
+	while (p && !(str_eq(p->key, key) && livekit_token_signed(token, p->secret)))
+		p = p->next;
+	str_copy(sender, PROVIDER_SENDER_SIZE, p ? p->sender : "");
+	return p != NULL;
 }
 
 struct trunk *projects_trunk(struct projects *ps, struct project *p, int64_t org_id, const char *name)

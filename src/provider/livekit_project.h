@@ -25,6 +25,7 @@ struct trunk {
 
 struct project {
 	char           *url, *key, *secret;
+	char            sender[PROVIDER_SENDER_SIZE];   /* the same for the same key and secret, wherever */
 	struct breaker  breaker;
 	struct trunk   *trunks;
 	double          polls;          /* the net's thread alone */
@@ -49,8 +50,8 @@ enum err projects_get(struct projects *ps, const char *url, const char *key, con
                       struct errinfo *e);
 /* Is there room for one that no call has needed yet? */
 bool projects_spacious(struct projects *ps);
-/* Does one of them sign with that key, and so has signed that token? */
-bool projects_signed(struct projects *ps, const char *key, const char *token);
+/* Does one of them sign with that key, and so has signed that token? Then that is its `sender`. */
+bool projects_signed(struct projects *ps, const char *key, const char *token, char sender[PROVIDER_SENDER_SIZE]);
 /* NULL when there are too many: such a trunk has no breaker. */
 struct trunk *projects_trunk(struct projects *ps, struct project *p, int64_t org_id, const char *name);
 

@@ -37,7 +37,7 @@ static void hear_one(struct scheduler *s, const struct taken_note *note)
 	    !str_eq(f->driver->name, note->provider))
 		return;
 	rq = flight_request(f, mono_ms());
-	f->driver->provider->ops->hear(f->driver->provider, &rq, note->body, strlen(note->body));
+	f->driver->provider->ops->hear(f->driver->provider, &rq, note->sender, note->body, strlen(note->body));
 }
 
 static bool somebody_speaks(const struct scheduler *s)

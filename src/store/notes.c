@@ -5,13 +5,18 @@
 
 #include "pg.h"
 
-/* provider_events_pkey; sorted, so two gateways that are told the same do not deadlock. */
+/* A probe of call_inflight each, as whoever signs for one project may write about any call, also
+ * about none; then provider_events_pkey; sorted, so two gateways that are told the same do not deadlock. */
 static const Oid keep_types[] = {
 	OID_INT8_ARRAY, OID_UUID_ARRAY, OID_INT2_ARRAY, OID_TEXT_ARRAY, OID_TEXT_ARRAY, OID_TEXT_ARRAY,
+	OID_TEXT_ARRAY,
 };
 static const struct pg_statement keep_statement = PG_STATEMENT("notes_keep", keep_types,
-	"insert into provider_events (org_id, call_id, attempt, provider, event_id, body)"
-	" select * from unnest($1::bigint[], $2::uuid[], $3::smallint[], $4::text[], $5::text[], $6::text[]) x(o, c, a, p, e, b)"
+	"insert into provider_events (org_id, call_id, attempt, provider, event_id, body, sender)"
+	" select x.* from unnest($1::bigint[], $2::uuid[], $3::smallint[], $4::text[], $5::text[], $6::text[], $7::text[])"
+	"             x(o, c, a, p, e, b, s)"
+	" cross join lateral (select 1 from call_inflight f where f.org_id = x.o and f.call_id = x.c and f.attempt = x.a"
+	"                     limit 1) f"
 	" order by o, c, e on conflict do nothing");
 
 enum err store_notes_keep(struct store *s, const struct provider_note *notes, size_t n, struct errinfo *e)
@@ -25,6 +30,7 @@ enum err store_notes_keep(struct store *s, const struct provider_note *notes, si
 	PG_COLUMN(&a, OID_TEXT, n, pg_put_text(&a, notes[i].provider));
 	PG_COLUMN(&a, OID_TEXT, n, pg_put_text(&a, notes[i].event_id));
 	PG_COLUMN(&a, OID_TEXT, n, pg_put_text(&a, notes[i].body));
+	PG_COLUMN(&a, OID_TEXT, n, pg_put_text(&a, notes[i].sender));
 	return pg_run(s, &keep_statement, &a, NULL, e);
 }
 
@@ -39,8 +45,8 @@ static const struct pg_statement take_statement = PG_STATEMENT("notes_take", tak
 	"                      and f.gateway_id + 0 = $1 limit 1) f limit $2),"
 	" taken as (update provider_events set applied_at = clock_timestamp()"
 	"           where ctid = any(array(select c from mine)) and applied_at is null"
-	"           returning org_id, call_id, attempt, provider, body, received_at)"
-	" select org_id, call_id, attempt, provider, body from taken order by received_at");
+	"           returning org_id, call_id, attempt, provider, body, sender, received_at)"
+	" select org_id, call_id, attempt, provider, body, coalesce(sender, '') from taken order by received_at");
 
 enum err store_notes_take(struct store *s, int64_t gateway_id, int max, struct taken_note **out, size_t *n,
                           struct errinfo *e)
@@ -63,6 +69,7 @@ enum err store_notes_take(struct store *s, int64_t gateway_id, int max, struct t
 		notes[i].attempt = pg_get_int2(r, i, 2);
 		notes[i].provider = pg_dup_text(r, i, 3);
 		notes[i].body = pg_dup_text(r, i, 4);
+		notes[i].sender = pg_dup_text(r, i, 5);
 	}
 	*out = notes;
 	*n = (size_t)PQntuples(r);
@@ -76,6 +83,7 @@ void taken_notes_free(struct taken_note *notes, size_t n)
 	for (i = 0; notes && i < n; i++) {
 		free(notes[i].provider);
 		free(notes[i].body);
+		free(notes[i].sender);
 	}
 	free(notes);
 }

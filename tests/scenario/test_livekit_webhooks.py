@@ -8,7 +8,7 @@ import time
 import pytest
 
 from harness.judge import judge  # noqa: F401 (fixture)
-from harness.livekit import KEY, SECRET, livekit, livekit_process, trunk  # noqa: F401 (fixtures)
+from harness.livekit import KEY, SECRET, LiveKit, livekit, livekit_process, trunk  # noqa: F401 (fixtures)
 from harness.wait import until
 from harness.world import destination
 
@@ -139,6 +139,34 @@ def test_a_message_may_reach_another_gateway(gateways, world, livekit):
     tenants = [world.tenant(trunk=trunk()) for _ in range(6)]       # of both gateways' shards
     calls = [(tenant.at(one), talking(tenant.at(one), livekit)[0]) for tenant in tenants]
     assert {told(caller.end(call, 15)) for caller, call in calls} == {("completed", "callee_hangup")}
+
+
+@pytest.mark.parametrize("key", ["other-key", KEY], ids=["its own key", "the key of another"])
+def test_a_livekit_of_one_tenant_is_not_believed_about_calls_of_another(gateways, world, livekit, key):
+    """Whoever has a LiveKit project of his own can sign for it. Nor does what he says of calls that
+    do not exist fill the database."""
+    gateway = gateways(**{**SETTINGS, "LIVEKIT_OTHER_SECRET": "y" * 32})
+    other = LiveKit(key, "y" * 32).start()
+    try:
+        config = {"url": other.url, "apiKey": key, "apiSecretEnv": "LIVEKIT_OTHER_SECRET"}
+        victim = world.tenant(trunk=trunk()).at(gateway)
+        culprit = world.tenant(trunk=trunk(config=json.dumps(config))).at(gateway)
+        assert told(culprit.end(culprit.call(destination(486)), 30))[0] == "busy"       # his own works
+        call, to = talking(victim, livekit, None)
+        signed = other.sign(about(livekit, to))
+        assert post(gateway, signed["body"], signed["authorization"]).status == 200
+        until("it was looked at", lambda: "livekit.not_its_word" in gateway.text())
+        assert victim.get(call)["state"] == "in_progress" and "ended" not in livekit.invite(to)
+        signed = other.sign(about(livekit, to).replace(call.replace("-", ""), "01a1f8e0000070008000000000000000"))
+        assert post(gateway, signed["body"], signed["authorization"]).status == 200
+        assert world.db.value("select count(*) from provider_events where call_id = %s", "01a1f8e0-0000-7000-8000-000000000000") == 0
+        livekit.leg("hangup", to=to)
+        livekit.set(webhook_url=None)
+        signed = livekit.sign(about(livekit, to).replace("EV_", "EV_own_"))
+        assert post(gateway, signed["body"], signed["authorization"]).status == 200
+        assert told(victim.end(call, 10)) == ("completed", "callee_hangup")
+    finally:
+        other.stop()
 
 
 # ── late, twice, out of order, never ─────────────────────────────────────────────────────

@@ -19,7 +19,7 @@ static struct id flying_call(int64_t gateway)
 
 static void keep(struct id id, const char *event)
 {
-	struct provider_note n = { 1, id, 1, "livekit", event, "{\"event\":\"x\"}" };
+	struct provider_note n = { 1, id, 1, "livekit", event, "them", "{\"event\":\"x\"}" };
 
 	assert_int_equal(OK, store_notes_keep(s, &n, 1, &e));
 }
@@ -32,6 +32,7 @@ static size_t take(int64_t gateway)
 	assert_int_equal(OK, store_notes_take(s, gateway, 100, &notes, &n, &e));
 	if (n) {
 		assert_string_equal("livekit", notes[0].provider);
+		assert_string_equal("them", notes[0].sender);
 		assert_string_equal("{\"event\":\"x\"}", notes[0].body);
 	}
 	taken_notes_free(notes, n);
@@ -54,13 +55,26 @@ static void an_event_is_kept_once_and_given_once_to_who_follows_the_call(void **
 	assert_int_equal(1, take(8));
 }
 
+static void what_is_about_no_attempt_in_flight_is_not_kept(void **state)
+{
+	struct provider_note late = { 1, flying_call(7), 2, "livekit", "EV_8", "them", "{}" };
+	int gone;
+
+	(void)state;
+	sql("truncate provider_events");
+	keep(id_new(), "EV_7");
+	assert_int_equal(OK, store_notes_keep(s, &late, 1, &e));        /* it is the first attempt */
+	assert_int_equal(OK, store_notes_prune(s, -60, 100, &gone, &e));
+	assert_int_equal(0, gone);
+}
+
 static void what_nobody_follows_is_forgotten_after_a_while(void **state)
 {
 	int gone;
 
 	(void)state;
 	sql("truncate provider_events");
-	keep(id_new(), "EV_9");
+	keep(flying_call(9), "EV_9");
 	assert_int_equal(0, take(7));
 	assert_int_equal(OK, store_notes_prune(s, 60, 100, &gone, &e));
 	assert_int_equal(0, gone);
@@ -98,6 +112,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_sender_is_told_once_however_many_trunks_name_it),
 		cmocka_unit_test(an_event_is_kept_once_and_given_once_to_who_follows_the_call),
+		cmocka_unit_test(what_is_about_no_attempt_in_flight_is_not_kept),
 		cmocka_unit_test(what_nobody_follows_is_forgotten_after_a_while),
 	};
 	int failed;

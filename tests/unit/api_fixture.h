@@ -413,8 +413,11 @@ FIXTURE void on_readiness(void *arg, struct api_readiness *out)
 {
 	(void)arg;
 	*out = world.readiness;
-}static enum err on_check_notice(void *arg, const char *driver, const char *authorization, const char *body, size_t len,
-                                struct provider_note *out, char event_id[PROVIDER_EVENT_ID_SIZE], struct errinfo *e)
+}
+
+static enum err on_check_notice(void *arg, const char *driver, const char *authorization, const char *body, size_t len,
+                                struct provider_note *out, char event_id[PROVIDER_EVENT_ID_SIZE],
+                                char sender[PROVIDER_EVENT_SENDER_SIZE], struct errinfo *e)
 {
 	(void)arg;
 	(void)e;
@@ -425,6 +428,7 @@ FIXTURE void on_readiness(void *arg, struct api_readiness *out)
 	out->org_id = 1;
 	out->attempt = 1;
 	strcpy(event_id, "EV_1");
+	strcpy(sender, "them");
 	return world.check_notice;
 }
 

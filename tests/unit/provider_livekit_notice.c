@@ -95,6 +95,8 @@ static void a_message_of_livekit_is_told_by_its_signature_and_its_room(void **st
 	assert_int_equal(id_cmp(&n.call_id, &rq.call_id), 0);
 	assert_int_equal(n.attempt, 1);
 	assert_string_equal(n.event_id, "EV_x");
+	assert_true(n.sender[0]);
+	assert_null(strstr(n.sender, "secret"));
 	snprintf(bearer, sizeof bearer, "Bearer %s", good_token(body));
 	assert_int_equal(check(bearer, body, &n), OK);
 	body = event_of("room_finished", r, NULL, "", "");
@@ -209,16 +211,61 @@ static void what_is_genuine_may_still_be_useless(void **state)
 
 /* ── what follows from it ───────────────────────────────────────────────────────── */
 
+/* Who signs with that is who. */
+static const char *sender_of(const char *key, const char *secret)
+{
+	static struct provider_notice n;
+	char r[LIVEKIT_NAME_SIZE], leg[LIVEKIT_NAME_SIZE];
+	const char *body;
+
+	our_room(r, leg);
+	body = event_of("participant_left", r, leg, "", "");
+	assert_int_equal(check(token_of(hs256, claims_of(key, now_s() + 300, now_s(), body), secret), body, &n), OK);
+	return n.sender;
+}
+
 static void hear(const char *name, const char *reason, const char *status)
 {
 	struct dial_request rq = request();
+	const char *sender = sender_of("key", "secret");
 	char leg[64];
 	const char *body;
 
 	snprintf(leg, sizeof leg, "%.*s", (int)(strlen(room) - 12), room);
 	body = event_of(name, room, strcmp(name, "room_finished") ? leg : NULL, reason, status);
 	rq.phase = 2;
-	p->ops->hear(p, &rq, body, strlen(body));
+	p->ops->hear(p, &rq, sender, body, strlen(body));
+}
+
+/* Any tenant's trunk may name a LiveKit of its own, even under the key of another's. */
+static void only_the_project_that_placed_the_call_is_believed(void **state)
+{
+	static const char *const keys[] = { "key2", "key" };
+	struct dial_request rq = request();
+	char config[160], ours[PROVIDER_SENDER_SIZE];
+	const char *body;
+
+	(void)state;
+	answered_call();
+	str_copy(ours, sizeof ours, sender_of("key", "secret"));
+	rq.phase = 2;
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const char *theirs;
+		char leg[64];
+
+		snprintf(config, sizeof config, "{\"url\":\"http://127.0.0.1:1\",\"apiKey\":\"%s\",\"apiSecretEnv\":\"LIVEKIT_OTHER_SECRET\"}", keys[i]);
+		p->ops->learn(p, config);
+		theirs = sender_of(keys[i], "other");
+		assert_string_not_equal(theirs, ours);
+		snprintf(leg, sizeof leg, "%.*s", (int)(strlen(room) - 12), room);
+		body = event_of("participant_left", room, leg, "CLIENT_INITIATED", "hangup");
+		p->ops->hear(p, &rq, theirs, body, strlen(body));
+		p->ops->hear(p, &rq, "", body, strlen(body));
+	}
+	nothing_for(100);
+	assert_string_equal(sender_of("key", "secret"), ours);
+	hear("participant_left", "CLIENT_INITIATED", "hangup");
+	assert_int_equal(next(PROVIDER_ENDED).outcome.reason, REASON_CALLEE_HANGUP);
 }
 
 static void a_talk_is_over_when_livekit_says_so(void **state)
@@ -527,6 +574,7 @@ int main(void)
 		TEST(a_project_that_only_a_trunk_names_signs_too_once_it_is_learned),
 		TEST(there_is_room_for_calls_however_many_projects_are_learned),
 		TEST(what_is_genuine_may_still_be_useless),
+		TEST(only_the_project_that_placed_the_call_is_believed),
 		TEST(a_talk_is_over_when_livekit_says_so),
 		TEST(a_lost_answer_is_made_up_for_by_a_message),
 		TEST(a_message_that_comes_before_the_loss_is_remembered),
