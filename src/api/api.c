@@ -135,7 +135,9 @@ enum err api_start(const struct api_config *c, const struct api_hooks *hooks, st
 	if (!err)
 		err = crew_start(a, "notices", 1, (size_t)c->queue_limit, CREW_BATCH_MAX, notices_work, &a->notices, e);
 	if (!err)
-		err = crew_start(a, "desk", DESK_TURNS, (size_t)c->queue_limit, 1, desk_work, &a->desk, e);
+		err = desk_open(a, "desk", DESK_CLERKS, DESK_AT_ONCE, (size_t)c->queue_limit, &a->desk, e);
+	if (!err)
+		err = desk_open(a, "lists", LISTS_CLERKS, LISTS_AT_ONCE, (size_t)c->queue_limit, &a->lists, e);
 	if (err) {
 		api_free(a);
 		return err;
@@ -156,7 +158,8 @@ void api_free(struct api *a)
 	crew_free(a->intake);
 	crew_free(a->reader);
 	crew_free(a->notices);
-	crew_free(a->desk);
+	desk_close(a->desk);
+	desk_close(a->lists);
 	free(a->database_url);
 	free(a);
 }

@@ -63,14 +63,12 @@ void crew_failed(struct crew_member *m, enum err err, const struct errinfo *e, s
 	m->untold = 0;
 }
 
-/* Connecting early spares the first request the wait; if it fails now, the first request
- * tries again and is answered with what comes of it. */
-static void connect_early(struct crew_member *m)
+void connect_early(struct store *s, const char *name)
 {
 	struct errinfo e;
 
-	if (store_connect(m->store, &e))
-		LOG_WARN("api.database_away", LOG_STR("crew", m->crew->name), LOG_STR("text", e.text));
+	if (store_connect(s, &e))
+		LOG_WARN("api.database_away", LOG_STR("crew", name), LOG_STR("text", e.text));
 }
 
 static void take_turn(struct crew_member *m)
@@ -96,7 +94,7 @@ static void *member_main(void *arg)
 
 	snprintf(role, sizeof role, "callgate %s", m.crew->name);
 	m.store = store_new(m.crew->api->database_url, role);
-	connect_early(&m);
+	connect_early(m.store, m.crew->name);
 	do {
 		take_turn(&m);
 		n = queue_take(m.crew->queue, items, m.crew->batch, -1);

@@ -28,13 +28,11 @@ void events_get(struct desk *d, struct http_request *rq, const struct route_args
 void credits_get(struct desk *d, struct http_request *rq, const struct route_args *args, struct http_reply *out);
 void credits_ledger(struct desk *d, struct http_request *rq, const struct route_args *args, struct http_reply *out);
 
-/* The handler of every route of the desk: queues the request for route->serve. */
+/* The handler of every route of the desks: queues the request for route->serve. */
 void desk_handle(struct api *a, struct http_request *rq, const struct route_args *args);
 
 /* Behind them: answer a batch of what was queued. */
-crew_work intake_work, reader_work, notices_work, desk_work;
-
-#define DESK_TURNS 2            /* requests of the desk that are in the database at once */
+crew_work intake_work, reader_work, notices_work;
 
 /* What a handler of the desk works with. */
 struct desk {

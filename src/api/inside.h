@@ -37,12 +37,29 @@ struct api *crew_api(const struct crew *c);
  * is away, every batch fails, and the log must not be what fills the disk. */
 void     crew_failed(struct crew_member *m, enum err err, const struct errinfo *e, size_t items);
 
+/* Connecting early spares the first request the wait; if it fails now, the first request
+ * tries again and is answered with what comes of it. */
+void     connect_early(struct store *s, const char *name);
+
+/* Threads with a connection each that take one request at a time, of every organization in
+ * turn: at most `at_once` of one. */
+struct desk_room;
+enum err desk_open(struct api *a, const char *name, int clerks, int at_once, size_t limit, struct desk_room **out,
+                   struct errinfo *e) MUST_USE;
+void     desk_close(struct desk_room *room);    /* after what waits is answered */
+
+#define DESK_CLERKS   4         /* what is about one call: short */
+#define DESK_AT_ONCE  2
+#define LISTS_CLERKS  3         /* what goes through many: a second, it may be */
+#define LISTS_AT_ONCE 1
+
 struct api {
 	char            *database_url;
 	struct admit_rules rules;
 	bool             access_log;
 	struct api_hooks hooks;
-	struct crew     *intake, *reader, *notices, *desk;
+	struct crew     *intake, *reader, *notices;
+	struct desk_room *desk, *lists;
 	atomic_bool      quiet;         /* no new work */
 };
 

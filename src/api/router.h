@@ -15,7 +15,7 @@ struct desk;
 
 /* What a handler leads to; decides what may be said when it does not answer in time, and
  * whether it goes on while the gateway shuts down. */
-enum route_way { WAY_DIRECT, WAY_INTAKE, WAY_READER, WAY_NOTICES, WAY_DESK };
+enum route_way { WAY_DIRECT, WAY_INTAKE, WAY_READER, WAY_NOTICES, WAY_DESK, WAY_LISTS };
 
 /* What is known of a request before its handler runs. */
 struct route_args {
@@ -34,7 +34,7 @@ struct route {
 	enum route_way way;
 	/* Answers, now or through a queue. On the I/O thread: never waits. */
 	void         (*handle)(struct api *a, struct http_request *rq, const struct route_args *args);
-	/* Behind `desk_handle`: fills the answer, in a thread of the desk, where it may wait for
+	/* Behind `desk_handle`: fills the answer, in a thread of a desk, where it may wait for
 	 * the database; its errors by error_fill(). */
 	void         (*serve)(struct desk *d, struct http_request *rq, const struct route_args *args,
 	                      struct http_reply *out);

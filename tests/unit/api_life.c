@@ -148,6 +148,31 @@ static void a_bulk_cancel_needs_a_filter(void **state)
 	world.key_unknown = false;
 }
 
+/* However much another organization, or the same, looks through. */
+static void a_cancel_does_not_wait_for_those_who_look_through_many(void **state)
+{
+	char other_key[KEY_TEXT_SIZE];
+	struct fake_request *f[10];
+
+	(void)state;
+	key_new(KEY_DK, false, 8, other_key);
+	said = (struct cancel){ .outcome = CANCEL_DONE, .state = CALL_CANCELED };
+	hold_statements(true);
+	for (int i = 0; i < 8; i++)
+		send_request(f[i] = with_key(request_new("GET", "/v1/calls", ""), dk_key));
+	wait_statements(1);
+	send_request(f[8] = with_key(request_new("GET", "/v1/calls", ""), other_key));
+	wait_statements(2);                     /* those of the first have one clerk */
+	assert_int_equal(world.statements, 2);
+	send_request(f[9] = cancel_request());
+	wait_statements(3);
+	hold_statements(false);
+	for (int i = 0; i < 10; i++) {
+		wait_reply(f[i]);
+		request_free(f[i]);
+	}
+}
+
 /* ── changes ──────────────────────────────────────────────────────────────────── */
 
 static enum read_outcome found;
@@ -277,6 +302,7 @@ int main(void)
 		TEST(too_late_unknown_and_foreign_are_told_apart),
 		TEST(a_lost_answer_may_be_asked_for_again),
 		TEST(a_bulk_cancel_counts),
+		TEST(a_cancel_does_not_wait_for_those_who_look_through_many),
 		TEST(a_bulk_cancel_goes_on_where_the_last_ended),
 		TEST(a_bulk_cancel_of_ended_calls_finds_none),
 		TEST(a_bulk_cancel_needs_a_filter),
