@@ -28,7 +28,8 @@ struct cancel {
 /* Asks for the end of n calls, at most CANCEL_MAX, no call twice. What is not dialed yet
  * for certain ends at once: money released, destination free. What may have been dialed is
  * marked; the gateway that follows it asks the provider, and its end says what happened.
- * ERR_CONFLICT does not come: a call that moves meanwhile is looked at again. */
+ * ERR_CONFLICT does not come: a call that moves meanwhile is looked at again. With
+ * ERR_UNCERTAIN some may have been seen to, with any other error none was. */
 enum err store_calls_cancel(struct store *s, const struct caller *caller, struct cancel *items, size_t n,
                             struct errinfo *e) MUST_USE;
 

@@ -92,7 +92,6 @@ static void count(struct counts *counts, const struct cancel *items, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		switch (items[i].outcome) {
 		case CANCEL_DONE:
-		case CANCEL_BEFORE:
 			counts->canceled++;
 			break;
 		case CANCEL_REQUESTED:
@@ -101,6 +100,7 @@ static void count(struct counts *counts, const struct cancel *items, size_t n)
 		case CANCEL_TOO_LATE:
 			counts->too_late++;
 			break;
+		case CANCEL_BEFORE:             /* another was quicker, and counts it */
 		case CANCEL_NOT_FOUND:          /* no longer the caller's */
 		case CANCEL_KEY_UNKNOWN:
 			continue;
@@ -214,8 +214,8 @@ void calls_cancel_many(struct desk *d, struct http_request *rq, const struct rou
 	err = cancel_all(d, &args->key, b, &outcome, &e);
 	if (b->counts.news)
 		tell_scheduler(d);
-	if (err)
-		desk_failed(d, rq, err, &e, out);
+	if (err)        /* where some were canceled before, "nothing was done" would be untrue */
+		desk_failed(d, rq, b->counts.matched ? ERR_UNCERTAIN : err, &e, out);
 	else if (outcome)
 		error_fill(out, rq, api_error_of_read(outcome), NULL, NULL);
 	else

@@ -131,5 +131,5 @@ void desk_failed(struct desk *d, struct http_request *rq, enum err err, const st
 	(void)d;
 	LOG_ERROR("api.request_failed", LOG_STR("path", rq->path), LOG_STR("error", err_name(err)),
 	          LOG_STR("text", e->text), LOG_STR("request_id", rq->request_id));
-	error_fill(out, rq, err == ERR_UNCERTAIN ? API_DATABASE_AWAY : api_error_of_err(err), NULL, NULL);
+	error_fill(out, rq, err == ERR_UNCERTAIN ? API_RESULT_UNKNOWN : api_error_of_err(err), NULL, NULL);
 }

@@ -65,7 +65,7 @@ static void fill_record(const struct http_request *rq, const struct call_record 
 	http_reply_header(out, "ETag", "%s", etag);
 }
 
-/* What it is now; the change itself is done whatever comes of this. */
+/* What it is now. The change itself is done whatever comes of this, and may be sent again. */
 static void answer_with_record(struct desk *d, struct http_request *rq, const struct route_args *args,
                                struct http_reply *out)
 {
@@ -74,7 +74,7 @@ static void answer_with_record(struct desk *d, struct http_request *rq, const st
 	enum err err = look(d, args, &read, &e);
 
 	if (err) {
-		desk_failed(d, rq, err, &e, out);
+		desk_failed(d, rq, ERR_UNCERTAIN, &e, out);
 		return;
 	}
 	if (read.outcome) {

@@ -75,6 +75,8 @@ static const struct api_error_info errors[] = {
 		{ 503, "overloaded", "Too many requests are waiting; nothing was done, try again shortly." },
 	[API_DATABASE_AWAY] =
 		{ 503, "database_unavailable", "The database cannot be reached; nothing was done, try again shortly." },
+	[API_RESULT_UNKNOWN] =
+		{ 503, "result_unknown", "It could not be told whether all of this was done; send it again shortly." },
 	[API_TIMED_OUT] =
 		{ 503, "answer_timeout", "The answer took too long; try again shortly." },
 	[API_SHUTTING_DOWN] =

@@ -39,8 +39,8 @@ struct desk {
 	struct api   *api;
 	struct store *store;
 };
-/* Answers with what an error of the store means there: what was perhaps done may be repeated
- * on every route of the desk. Tells the log. */
+/* Answers with what an error of the store means there: what was perhaps done (ERR_UNCERTAIN)
+ * may be repeated on every route of the desks, and the answer says so. Tells the log. */
 void desk_failed(struct desk *d, struct http_request *rq, enum err err, const struct errinfo *e,
                  struct http_reply *out);
 

@@ -118,7 +118,7 @@ enum err store_calls_cancel(struct store *s, const struct caller *caller, struct
                             struct errinfo *e)
 {
 	int64_t until = mono_ms() + PATIENCE_MS;
-	size_t at[CANCEL_MAX];
+	size_t at[CANCEL_MAX], all = n;
 	int lost = 0, wait_ms;
 	enum err err;
 
@@ -131,9 +131,9 @@ enum err store_calls_cancel(struct store *s, const struct caller *caller, struct
 		if (err == ERR_UNCERTAIN && ++lost < LOST_MAX)
 			continue;
 		if (err && err != ERR_CONFLICT)
-			return err;
+			return lost || n < all ? ERR_UNCERTAIN : err;
 		if (n > 0 && mono_ms() >= until)
-			return err_set(e, ERR_UNAVAILABLE, "%zu calls are held by others", n);
+			return err_set(e, lost || n < all ? ERR_UNCERTAIN : ERR_UNAVAILABLE, "%zu calls are held by others", n);
 		if (n > 0)
 			pause_ms(wait_ms);
 	}

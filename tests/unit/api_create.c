@@ -264,7 +264,7 @@ static enum err run_away(const struct admission *rq, struct dry_run *out)
 {
 	(void)rq;
 	(void)out;
-	return ERR_UNCERTAIN;
+	return ERR_UNAVAILABLE;
 }
 
 static struct fake_request *dry(const char *body, const char *value)

@@ -18,10 +18,23 @@ static enum err say_canceled(struct cancel *items, size_t n)
 	return OK;
 }
 
+static enum err say_away(struct cancel *items, size_t n)
+{
+	(void)items, (void)n;
+	return ERR_UNAVAILABLE;
+}
+
 static enum err say_lost(struct cancel *items, size_t n)
 {
 	(void)items, (void)n;
 	return ERR_UNCERTAIN;
+}
+
+/* The second batch cannot be carried out. */
+static enum err say_canceled_once(struct cancel *items, size_t n)
+{
+	world.cancel = say_away;
+	return say_canceled(items, n);
 }
 
 static struct fake_request *cancel_request(void)
@@ -75,7 +88,34 @@ static void a_lost_answer_may_be_asked_for_again(void **state)
 
 	(void)state;
 	world.cancel = say_lost;
+	CHECK_ANSWER(f, 503, CODE("result_unknown"));
+	f = cancel_request();
+	world.cancel = say_away;
 	CHECK_ANSWER(f, 503, CODE("database_unavailable"));
+}
+
+static void of_a_bulk_cancel_that_breaks_off_it_is_not_said_that_nothing_was_done(void **state)
+{
+	struct fake_request *f = bulk_request("{\"filter\":{\"projectId\":\"p\"}}");
+
+	(void)state;
+	said = (struct cancel){ .outcome = CANCEL_DONE };
+	world.listed = 700;
+	world.cancel = say_canceled_once;
+	CHECK_ANSWER(f, 503, CODE("result_unknown"));
+	f = bulk_request("{\"filter\":{\"projectId\":\"p\"}}");
+	world.listed = 1;
+	world.cancel = say_away;
+	CHECK_ANSWER(f, 503, CODE("database_unavailable"));
+}
+
+/* Somebody else's cancel was quicker: that one counts it. */
+static void a_bulk_cancel_counts_what_it_ended_itself(void **state)
+{
+	(void)state;
+	said = (struct cancel){ .outcome = CANCEL_BEFORE };
+	world.listed = 5;
+	CHECK_ANSWER(bulk_request("{\"filter\":{\"projectId\":\"p\"}}"), 200, "\"matched\":0,\"canceled\":0");
 }
 
 static void a_bulk_cancel_counts(void **state)
@@ -302,6 +342,8 @@ int main(void)
 		TEST(too_late_unknown_and_foreign_are_told_apart),
 		TEST(a_lost_answer_may_be_asked_for_again),
 		TEST(a_bulk_cancel_counts),
+		TEST(a_bulk_cancel_counts_what_it_ended_itself),
+		TEST(of_a_bulk_cancel_that_breaks_off_it_is_not_said_that_nothing_was_done),
 		TEST(a_cancel_does_not_wait_for_those_who_look_through_many),
 		TEST(a_bulk_cancel_goes_on_where_the_last_ended),
 		TEST(a_bulk_cancel_of_ended_calls_finds_none),
