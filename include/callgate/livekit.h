@@ -21,6 +21,7 @@ struct livekit_pace {
 	int word_ms;            /* for LiveKit to tell how a leg ended that is gone */
 	int proof_ms;           /* for LiveKit to tell that a leg which was refused never rang */
 	int polls_per_s;        /* of one project, at most                           */
+	int departure_s;        /* a room stays so long without its phone; more than a round of looks takes */
 	int server_slack_s;     /* LiveKit's deadline for a dial, past the ring timeout; ours is 10 s later */
 };
 

@@ -187,7 +187,7 @@ static void stop_when_swept(void *arg)
 {
 	struct livekit *lk = arg;
 
-	if (lk->n_sweeps > 0 && mono_ms() < lk->stop_by)
+	if (lk->n_sweeps + lk->n_unmade > 0 && mono_ms() < lk->stop_by)
 		net_after(lk->net, 20, stop_when_swept, lk);
 	else
 		sem_post(&lk->quiet);
@@ -282,16 +282,19 @@ static int or_usual(int given, int usual)
 
 static struct livekit_pace usual_pace(const struct livekit_pace *given)
 {
+	int talk_poll_ms = or_usual(given->talk_poll_ms, 7000);
+
 	return (struct livekit_pace){
 		.first_poll_ms  = or_usual(given->first_poll_ms, 1500),
 		.ring_poll_ms   = or_usual(given->ring_poll_ms, 4000),
-		.talk_poll_ms   = or_usual(given->talk_poll_ms, 7000),
+		.talk_poll_ms   = talk_poll_ms,
 		.agent_poll_ms  = or_usual(given->agent_poll_ms, 400),
 		.close_ms       = or_usual(given->close_ms, 300),
 		.word_ms        = or_usual(given->word_ms, 10000),
 		.stale_ms       = or_usual(given->stale_ms, 12000),
 		.proof_ms       = or_usual(given->proof_ms, 2500),
-		.polls_per_s    = or_usual(given->polls_per_s, 50),
+		.polls_per_s    = or_usual(given->polls_per_s, 500),
+		.departure_s    = or_usual(given->departure_s, 120 + 2 * (talk_poll_ms / 1000)),
 		.server_slack_s = or_usual(given->server_slack_s, 15),
 	};
 }

@@ -90,7 +90,7 @@ static void swept(void *arg, const struct net_answer *a)
 	struct sweep *s = arg;
 
 	livekit_note(s->lk, s->project, a);
-	if (a->err == OK && (a->status == 200 || a->status == 404 || a->status == 401))
+	if (a->err == OK && (a->status == 200 || a->status == 401 || (a->status == 404 && mono_ms() >= s->sure_at)))
 		sweep_free(s);
 	else
 		sweep_again(s);
@@ -112,7 +112,7 @@ static void sweep_ask(void *arg)
 		sweep_again(s);
 }
 
-void livekit_sweep(struct livekit *lk, struct project *p, const char *room)
+void livekit_sweep(struct livekit *lk, struct project *p, const char *room, int late_ms)
 {
 	struct sweep *s;
 
@@ -121,6 +121,7 @@ void livekit_sweep(struct livekit *lk, struct project *p, const char *room)
 	s = xcalloc(1, sizeof *s);
 	s->lk = lk;
 	s->project = p;
+	s->sure_at = mono_ms() + late_ms;
 	str_copy(s->room, sizeof s->room, room);
 	LIST_INSERT_HEAD(&lk->sweeps, s, link);
 	lk->n_sweeps++;

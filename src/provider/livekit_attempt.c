@@ -14,9 +14,6 @@
 /* Nobody in it: closed after that. Long enough for a database that takes its time between
  * READY and dial(), and for one that is away a while. */
 #define ROOM_EMPTY_S     300
-/* After the phone has left: longer than two looks, so that a room that is gone already was
- * shut by somebody. */
-#define ROOM_DEPARTURE_S 30
 #define UNASKED_MS       120000
 /* Still not ringing so shortly before its time was over: it never did. */
 #define MUTE_MS          2500
@@ -175,7 +172,11 @@ void attempt_leave(struct attempt *a)
 	a->gone = true;
 	heap_remove(&lk->timers, &a->timer);
 	idmap_remove(&lk->map, &a->node);
-	livekit_sweep(lk, a->project, a->room);
+	attempt_lose_turn(a);
+	if (a->stage == ATTEMPT_CREATING && a->pending > 0)     /* to delete it now would be too early */
+		lk->n_unmade++;
+	else
+		livekit_sweep(lk, a->project, a->room, a->unmade ? LIVEKIT_LATE_MS : 0);
 	if (a->pending == 0) {
 		LIST_REMOVE(a, link);
 		attempt_free(a);
@@ -217,6 +218,20 @@ static bool is_made(const struct attempt *a, const struct net_answer *answer)
 	return answer->err == OK && answer->status == 200 && wire_livekit_room_made(answer->body, answer->body_len, a->room);
 }
 
+/* What there will be to delete: the room, nothing, or perhaps a room yet. It is deleted with the
+ * attempt's end, and if that has come already, now. */
+static void settle_room(struct attempt *a, const struct net_answer *answer, bool made)
+{
+	/* Refused, never asked, or made by somebody who is not LiveKit. */
+	if (!made && (answer->err == ERR_UNAVAILABLE || (answer->err == OK && answer->status < 500)))
+		a->room[0] = '\0';
+	a->unmade = !made;
+	if (!a->gone)
+		return;
+	a->lk->n_unmade--;
+	livekit_sweep(a->lk, a->project, a->room, made ? 0 : LIVEKIT_LATE_MS);
+}
+
 static void created(void *arg, const struct net_answer *answer)
 {
 	struct attempt *a = arg;
@@ -224,15 +239,13 @@ static void created(void *arg, const struct net_answer *answer)
 	struct livekit_verdict v;
 	bool made = is_made(a, answer), strange = answer->err == OK && answer->status < 300 && !made;
 
+	settle_room(a, answer, made);
 	if (!attempt_heard_as(a, livekit_well(answer) && !strange))
 		return;
-	if (answer->err == ERR_UNAVAILABLE || (answer->err == OK && answer->status != 200 && answer->status < 500))
-		a->room[0] = '\0';      /* certainly not made: nothing to sweep */
 	if (answer->err) {
 		LOG_WARN("livekit.unreachable", LOG_STR("livekit", a->project->url), LOG_SAID("error", answer->words));
 		end_undialed(a, "unreachable");
 	} else if (strange) {
-		a->room[0] = '\0';      /* nobody's who could delete it */
 		LOG_WARN("livekit.strange_answer", LOG_STR("livekit", a->project->url), LOG_INT("status", answer->status));
 		end_undialed(a, "not_livekit");
 	} else if (!made) {
@@ -259,7 +272,7 @@ static enum err create_room(struct attempt *a, struct errinfo *e)
 	};
 	const struct wire_livekit_room room = {
 		.name = a->room, .empty_timeout_s = ROOM_EMPTY_S + a->wait_for_agent_s,
-		.departure_timeout_s = ROOM_DEPARTURE_S, .metadata = a->variables, .agent = a->agent,
+		.departure_timeout_s = a->lk->pace.departure_s, .metadata = a->variables, .agent = a->agent,
 	};
 	CLEANUP(buf_done) struct buf body;
 

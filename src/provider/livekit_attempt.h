@@ -48,10 +48,13 @@ struct attempt {
 	bool                     gone;          /* told its end; freed with the last answer */
 	bool                     undialed;      /* an order about one that was only prepared */
 	bool                     looking;       /* a look is under way */
+	bool                     queued;        /* it waits for its turn to be looked at */
+	bool                     unmade;        /* its room may be made after it has left */
 	enum attempt_stage       look_stage;    /* when it began       */
 	bool                     look_seen;
 	bool                     doubted;       /* LiveKit may have crashed: is the leg really there? */
 	bool                     counting;      /* and that is being asked */
+	int64_t                  there_at;      /* the leg was last known to be there, mono ms */
 	int64_t                  empty_since;   /* the room was seen empty all the time, mono ms; 0: not */
 	int64_t                  mute_at;       /* last seen being dialed, and not ringing; mono ms      */
 	int64_t                  gone_since;    /* absent, and nobody says how it ended; mono ms, 0: not */
@@ -74,6 +77,7 @@ struct attempt {
 	int                      wait_for_agent_s;      /* 0: not at all */
 	struct wire_livekit_trunk config;
 	LIST_ENTRY(attempt)      link;
+	TAILQ_ENTRY(attempt)     turn;
 };
 LIST_HEAD(attempt_list, attempt);
 
@@ -82,6 +86,7 @@ struct sweep {
 	struct livekit   *lk;
 	struct project   *project;
 	int               tries;
+	int64_t           sure_at;      /* mono ms; before that a room that is not there may still come */
 	char              room[ROOM_SIZE];
 	LIST_ENTRY(sweep) link;
 };
@@ -108,6 +113,7 @@ struct livekit {
 	struct attempt_list attempts;           /* all of them, the gone ones too */
 	struct sweep_list   sweeps;
 	int                 n_sweeps;
+	int                 n_unmade;           /* attempts that left while their room was being made */
 };
 
 /* What every order needs: from the table's functions, on any thread. */
@@ -149,12 +155,20 @@ void attempt_follow(struct attempt *a, int first_look_ms);      /* it is alive, 
 /* One that another process dialed, or this one before it lost sight of it. */
 struct attempt *attempt_take_up(struct attempt *like);
 void attempt_look_later(struct attempt *a);
+void attempt_look(struct attempt *a);   /* when it is its turn */
 void attempt_due(struct attempt *a);    /* its timer rang */
 /* It was seen, or said to be, so far; never back: after a crash LiveKit says "dialing" of a talk. */
 void attempt_reached(struct attempt *a, enum wire_livekit_status status);
 void attempt_observe(struct attempt *a, const struct wire_livekit_participant *p);
 void attempt_is_answered(struct attempt *a);
 void attempt_end_left(struct attempt *a, enum wire_livekit_reason reason);
+
+/* ── whose look is next (livekit_turn.c) ────────────────────────────────────────── */
+
+void attempt_take_turn(struct attempt *a);
+void attempt_lose_turn(struct attempt *a);
+/* The answer to a look has come, also of one whose attempt is gone. */
+void project_looked(struct livekit *lk, struct project *p, const struct net_answer *answer);
 
 /* ── asking the room (livekit_room.c) ───────────────────────────────────────────── */
 
@@ -181,12 +195,14 @@ enum err livekit_ask(struct livekit *lk, struct project *p, const struct livekit
 void     livekit_note(struct livekit *lk, struct project *p, const struct net_answer *a);
 bool     livekit_well(const struct net_answer *a);      /* was it LiveKit's? */
 
-void livekit_sweep(struct livekit *lk, struct project *p, const char *room);
+/* Deletes it. `late_ms`: for so long it may still come into being. */
+void livekit_sweep(struct livekit *lk, struct project *p, const char *room, int late_ms);
 
 #define LIVEKIT_BODY_MAX   (512 * 1024)
 #define LIVEKIT_ANSWER_MAX (64 * 1024)
 #define LIVEKIT_ROOM_MAX   (256 * 1024)         /* a room comes with its metadata, escaped */
 #define LIVEKIT_SHORT_MS   15000        /* everything but the dial */
 #define LIVEKIT_CONNECT_MS 5000
+#define LIVEKIT_LATE_MS    30000        /* after that LiveKit carries out nothing that we gave up waiting for */
 
 #endif

@@ -70,6 +70,7 @@ void attempt_follow(struct attempt *a, int first_look_ms)
 	a->stage = ATTEMPT_FOLLOWING;
 	if (!a->until || !a->answered)
 		a->until = limit;
+	attempt_lose_turn(a);
 	a->poll_at = mono_ms() + first_look_ms;
 	attempt_set_timer(a);
 }
@@ -92,6 +93,7 @@ void attempt_reached(struct attempt *a, enum wire_livekit_status status)
 
 void attempt_is_answered(struct attempt *a)
 {
+	a->there_at = mono_ms();
 	if (a->answered)
 		return;
 	a->answered = true;
@@ -111,6 +113,7 @@ void attempt_observe(struct attempt *a, const struct wire_livekit_participant *p
 		projects_trunk_spoke(&a->lk->projects, a->trunk);
 		attempt_tell(a, PROVIDER_RINGING, NULL, 0);
 	}
+	a->there_at = mono_ms();
 	if (p->status == LIVEKIT_STATUS_ACTIVE)
 		attempt_is_answered(a);
 	if (p->status == LIVEKIT_STATUS_DIALING && !a->ringing)
@@ -233,14 +236,11 @@ static bool says_absent(const struct net_answer *answer)
 	return e.json && str_eq(e.code, "not_found");
 }
 
-static void looked(void *arg, const struct net_answer *answer)
+static void saw(struct attempt *a, const struct net_answer *answer)
 {
-	struct attempt *a = arg;
 	struct wire_livekit_participant p;
 	bool sound;
 
-	if (!attempt_heard(a, answer))
-		return;
 	a->looking = false;
 	sound = answer->err == OK && answer->status == 200 && wire_livekit_participant_read(answer->body, answer->body_len, &p);
 	if (a->stage == ATTEMPT_DIALING) {
@@ -265,13 +265,26 @@ static void looked(void *arg, const struct net_answer *answer)
 	}
 }
 
-static void look(struct attempt *a)
+static void looked(void *arg, const struct net_answer *answer)
 {
-	if (a->looking)
+	struct attempt *a = arg;
+	struct livekit *lk = a->lk;
+	struct project *p = a->project;
+
+	if (attempt_heard(a, answer))
+		saw(a, answer);
+	project_looked(lk, p, answer);
+}
+
+void attempt_look(struct attempt *a)
+{
+	/* While it waited for its turn the dial's answer may have got lost: then lookup() asks. */
+	if (a->looking || (a->stage == ATTEMPT_UNCERTAIN && !a->asked))
 		return;
 	a->look_stage = a->stage;
 	a->look_seen = a->seen;
 	a->looking = ask(a, "RoomService/GetParticipant", LIVEKIT_GRANT_ROOM_ADMIN, true, looked);
+	a->project->looks += a->looking;
 	if (!a->looking)
 		not_told(a);
 }
@@ -364,9 +377,7 @@ static void patience_over(struct attempt *a)
 
 void attempt_due(struct attempt *a)
 {
-	int64_t now = mono_ms();
-
-	if (a->until && now >= a->until) {
+	if (a->until && mono_ms() >= a->until) {
 		a->until = 0;
 		patience_over(a);
 		return;
@@ -377,10 +388,10 @@ void attempt_due(struct attempt *a)
 		look_for_agent(a);
 	else if (a->stage == ATTEMPT_DIALING && a->closing)
 		close_room(a);
-	else if (a->closing || project_may_poll(a->project, a->lk->pace.polls_per_s, now))
-		look(a);
+	else if (a->closing)            /* which keeps its own pace */
+		attempt_look(a);
 	else
-		attempt_look_later(a);
+		attempt_take_turn(a);
 }
 
 /* ── orders ─────────────────────────────────────────────────────────────────────── */
@@ -391,6 +402,7 @@ struct attempt *attempt_take_up(struct attempt *like)
 	attempt_enter(like);
 	like->stage = ATTEMPT_UNCERTAIN;
 	like->doubted = true;
+	like->there_at = mono_ms();     /* whoever had it before has looked as often as we do */
 	return like;
 }
 
@@ -426,10 +438,7 @@ void attempt_lookup(void *arg)
 		break;
 	case ATTEMPT_UNCERTAIN:
 		a->asked = true;
-		if (project_may_poll(a->project, a->lk->pace.polls_per_s, mono_ms()))
-			look(a);
-		else
-			not_told(a);
+		attempt_take_turn(a);
 		break;
 	}
 }
@@ -439,7 +448,7 @@ void attempt_hangup(void *arg)
 	struct attempt *like = arg, *a = attempt_find(like);
 
 	if (!a && (like->undialed || !like->room[0])) {
-		livekit_sweep(like->lk, like->project, like->room);
+		livekit_sweep(like->lk, like->project, like->room, 0);
 		attempt_free(like);
 		return;
 	}

@@ -116,6 +116,7 @@ enum err projects_get(struct projects *ps, const char *url, const char *key, con
 		p = xcalloc(1, sizeof *p);
 		*p = (struct project){ .url = TAKE(base), .key = xstrdup(key), .secret = xstrdup(secret),
 		                       .breaker = { .threshold = PROJECT_FAILURES }, .next = ps->first };
+		TAILQ_INIT(&p->turns);
 		ps->first = p;
 		ps->n++;
 		name_sender(p);
@@ -307,18 +308,6 @@ bool projects_trunk_speaks(struct projects *ps, struct trunk *t, int within_ms)
 	speaks = t->spoke_at && mono_ms() - t->spoke_at < within_ms;
 	pthread_mutex_unlock(&ps->mutex);
 	return speaks;
-}
-
-bool project_may_poll(struct project *p, int polls_per_s, int64_t now)
-{
-	double grown = p->polls + (double)(now - p->polls_at) * polls_per_s / 1000;
-
-	p->polls = p->polls_at == 0 || grown > polls_per_s ? polls_per_s : grown;
-	p->polls_at = now;
-	if (p->polls < 1)
-		return false;
-	p->polls -= 1;
-	return true;
 }
 
 /* ── for people ─────────────────────────────────────────────────────────────────── */

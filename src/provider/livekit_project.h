@@ -5,10 +5,15 @@
 #define PROVIDER_LIVEKIT_PROJECT_H
 
 #include <pthread.h>
+#include <sys/queue.h>
 
 #include "breaker.h"
 #include "callgate/livekit.h"
 #include "callgate/net.h"
+
+struct attempt;
+struct livekit;
+TAILQ_HEAD(turn_list, attempt);
 
 #define PROJECTS_MAX 512
 #define TRUNKS_MAX   8192
@@ -28,7 +33,13 @@ struct project {
 	char            sender[PROVIDER_SENDER_SIZE];   /* the same for the same key and secret, wherever */
 	struct breaker  breaker;
 	struct trunk   *trunks;
-	double          polls;          /* the net's thread alone */
+	/* The net's thread alone (livekit_turn.c): */
+	struct turn_list turns;         /* attempts that are to be looked at */
+	struct livekit *lk;
+	int             looks;          /* under way */
+	bool            turning;        /* the queue's timer is set */
+	double          rate;           /* looks a second; 0: none yet */
+	double          polls;
 	int64_t         polls_at;
 	struct project *next;
 };
@@ -63,9 +74,6 @@ void     projects_trunk_went(struct projects *ps, struct project *p, struct trun
 /* Somebody at its other end rang, answered or refused; and has somebody, in the last so many ms? */
 void     projects_trunk_spoke(struct projects *ps, struct trunk *t);
 bool     projects_trunk_speaks(struct projects *ps, struct trunk *t, int within_ms);
-
-/* Takes one of the project's looks; false: not now. The net's thread only. */
-bool project_may_poll(struct project *p, int polls_per_s, int64_t now);
 
 void   projects_breakers(struct projects *ps, struct provider_breakers *sum);
 size_t projects_states(struct projects *ps, struct livekit_state *out, size_t max);

@@ -40,6 +40,15 @@ static bool told(const struct net_answer *answer, size_t *rooms, int64_t *partic
 
 /* ── who ended it ───────────────────────────────────────────────────────────────── */
 
+/* A room that is gone was shut by somebody if it is too early for it to have closed by itself. What
+ * was seen last is as old as a question may take. */
+static bool was_shut(const struct attempt *a)
+{
+	int64_t self_ms = a->lk->pace.departure_s * INT64_C(1000);
+
+	return mono_ms() - a->there_at < self_ms - (self_ms / 6 < LIVEKIT_SHORT_MS ? self_ms / 6 : LIVEKIT_SHORT_MS);
+}
+
 static void ended_by(void *arg, const struct net_answer *answer)
 {
 	struct attempt *a = arg;
@@ -47,8 +56,8 @@ static void ended_by(void *arg, const struct net_answer *answer)
 	size_t rooms;
 
 	if (attempt_heard(a, answer))
-		attempt_end_left(a, told(answer, &rooms, &participants) && rooms == 0 ? LIVEKIT_ROOM_DELETED
-		                                                                      : LIVEKIT_REASON_UNKNOWN);
+		attempt_end_left(a, told(answer, &rooms, &participants) && rooms == 0 && was_shut(a) ? LIVEKIT_ROOM_DELETED
+		                                                                                     : LIVEKIT_REASON_UNKNOWN);
 }
 
 void attempt_ask_who_ended(struct attempt *a)

@@ -39,6 +39,7 @@ static struct {
 	bool            release;
 } script = { .mutex = PTHREAD_MUTEX_INITIALIZER };
 
+static void (*witness)(int method, const char *body);   /* of each request, if anybody wants to know */
 static struct sserver  *server;
 static struct provider *p;
 
@@ -81,6 +82,8 @@ static inline void serve(struct sserver *s, int fd)
 		pthread_mutex_lock(&script.mutex);
 		script.count[m]++;
 		str_copy(script.last[m], sizeof script.last[m], request);
+		if (witness)
+			witness(m, body);
 		waits = script.status[m] < 0;
 		while (waits && !script.release) {
 			pthread_mutex_unlock(&script.mutex);
