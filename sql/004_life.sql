@@ -23,7 +23,13 @@ alter table calls
 alter table call_queue add column timed boolean not null default false;
 alter table call_schedule
   add column timed  boolean not null default false,
-  add column locked boolean not null default true;       -- false: its destination has still to be locked
+  add column locked boolean not null default true,       -- false: its destination has still to be locked
+  -- Due, and another call has its destination: which that is, and since when it waits. Those form a line, and
+  -- nobody who comes later gets in before it.
+  add column dest  text collate "C",
+  add column scope bigint,
+  add column since timestamptz;
+create index call_schedule_line on call_schedule (dest, scope, since, call_id) where dest is not null;
 alter table call_inflight
   add column timed     boolean not null default false,
   add column cancel_at timestamptz;

@@ -26,7 +26,7 @@
 #define FULL(sql) sql
 
 /* Indexes: those of the context; per item, where it applies, rates_pkey,
- * idempotency_keys_pkey and destination_locks_pkey. The rest is inserts. */
+ * idempotency_keys_pkey, destination_locks_pkey and call_schedule_line. The rest is inserts. */
 #define ADMIT_SQL(X) \
 	"with ctx as materialized (" \
 	"  select c.ix::int, c.o as org_id, c.prio, k.user_id, k.test, p.project_id, p.account_id," CONTEXT_PRICE_SQL "," \
@@ -82,6 +82,7 @@
 	" locked as (" \
 	"  insert into destination_locks (dest, scope, org_id, call_id)" \
 	"  select dest, scope, org_id, call_id from item where verdict = 0" \
+	"   and " WAITED_FOR_SQL("item.dest", "item.scope") " is null" \
 	      X(" and due is null and (key is null or call_id in (select call_id from keyed))" \
 	"       and (select count(*) from keyed) >= 0") \
 	"  order by dest, scope, ix on conflict do nothing returning call_id)," \

@@ -46,8 +46,13 @@ _Static_assert(ADMIT_ACCEPTED == 0 && ADMIT_KEY_UNKNOWN == 1 && ADMIT_BODY_INVAL
                ADMIT_NO_TRUNK == 7 && ADMIT_NO_CREDITS == 8 && ADMIT_BUSY == 9 && ADMIT_TOO_LONG == 10,
                "the statements write these numbers");
 
-/* Whether somebody is being called: destination_locks_pkey. */
-#define TAKEN_SQL(dest, scope) "(select true from destination_locks l where l.dest = " dest " and l.scope = " scope " limit 1)"
+/* Whether a call that is due waits for its destination: call_schedule_line, which is empty most of the time. Without
+ * this, whoever asks often enough gets it each time it becomes free, and the one that waits never does. */
+#define WAITED_FOR_SQL(dest, scope) "(select true from call_schedule w where w.dest = " dest " and w.scope = " scope " limit 1)"
+/* Whether somebody is being called, or is about to be: destination_locks_pkey. */
+#define TAKEN_SQL(dest, scope) \
+	"coalesce((select true from destination_locks l where l.dest = " dest " and l.scope = " scope " limit 1), " \
+	WAITED_FOR_SQL(dest, scope) ")"
 /* With which other calls to its destination a call of context c may not meet; `per_org`: a setting. */
 #define SCOPE_SQL(per_org) "case when k.test then -c.o when " per_org " then c.o else 0 end as scope"
 

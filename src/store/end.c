@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "callgate/log.h"
+#include "callgate/text.h"
 
 /* call_inflight_pkey; HOT. Only what is ahead of the stored state changes it. The two
  * events of one item get their own seq; if the state was skipped forward earlier, a late
@@ -75,7 +76,7 @@ _Static_assert(REASON_AGENT_HANGUP == 2 && REASON_CANCELED == 14 && REASON_CLIEN
                CALL_COMPLETED == 4 && CALL_CANCELED == 7, "the statement has these numbers");
 
 /* call_inflight_pkey, then the primary key of the one partition of calls (the bounds prune
- * the others before anything runs), then the settling. */
+ * the others before anything runs), then the settling. What was only claimed was no attempt. */
 static const Oid finish_types[] = {
 	OID_INT8_ARRAY, OID_UUID_ARRAY, OID_INT2_ARRAY, OID_INT2_ARRAY, OID_INT2_ARRAY, OID_INT2_ARRAY, OID_TEXT_ARRAY,
 	OID_TEXT_ARRAY, OID_UUID, OID_UUID,
@@ -87,16 +88,16 @@ static const struct pg_statement finish_statement = PG_STATEMENT("finish", finis
 	"   where" PROBE("f.org_id", "x.o", "f.call_id", "x.c") "and f.attempt = x.a"
 	"   returning f.*," STATE_SQL " as final," REASON_SQL " as reason, x.sip_code, x.sip_phrase, x.code, x.ix,"
 	"             clock_timestamp() as ended_at),"
-	" u as (update calls k set state = d.final, reason = d.reason, attempts = d.attempt, sip_code = d.sip_code,"
+	" u as (update calls k set state = d.final, reason = d.reason, attempts = d.attempt - (d.phase = 0)::int, sip_code = d.sip_code,"
 	"     sip_phrase = d.sip_phrase, provider_code = d.code, provider_ref = d.provider_ref, agent = d.agent,"
 	"     initiated_at = d.initiated_at, ringing_at = d.ringing_at, answered_at = d.answered_at, ended_at = d.ended_at,"
 	"     billed_s =" BILLED_SQL ", charged_mc = ceil(k.rate_mc *" BILLED_SQL "/ 60.0)::bigint"
 	"   from d where" PROBE("k.org_id", "d.org_id", "k.call_id", "d.call_id") "and k.call_id between $9 and $10"
-	"   returning k.org_id, k.call_id, k.account_id, k.hold_mc, k.charged_mc, k.to_e164, k.lock_scope, k.attempts,"
+	"   returning k.org_id, k.call_id, k.account_id, k.hold_mc, k.charged_mc, k.to_e164, k.lock_scope, d.attempt,"
 	"             k.state, k.ended_at, k.reason, k.sip_code, d.ix),"
 	SETTLE_SQL ","
 	" ev as (insert into call_events (org_id, call_id, seq, kind, at, data)"
-	"   select org_id, call_id, attempts * 16 + 15, state, ended_at,"
+	"   select org_id, call_id, attempt * 16 + 15, state, ended_at,"
 	"          jsonb_build_object('reason', reason, 'sipCode', sip_code) from u on conflict do nothing)"
 	" select ix::int, reason from u");
 
@@ -125,6 +126,44 @@ static enum call_state final_state(const struct call_outcome *o)
 	return call_reason_info(o->reason)->state;
 }
 
+/* For what expires when its turn has come: rarely, and so not in the statement itself, which would open
+ * the history's partitions each time. */
+static const Oid last_types[] = { OID_INT8_ARRAY, OID_UUID_ARRAY, OID_INT2_ARRAY };
+static const struct pg_statement last_statement = PG_STATEMENT("last_attempt", last_types,
+	"select d.ix::int, l.reason, l.sip_code, l.sip_phrase, l.code"
+	" from unnest($1::bigint[], $2::uuid[], $3::smallint[]) with ordinality d(org_id, call_id, attempt, ix)"
+	LAST_ATTEMPT_SQL " where l.reason is not null");
+
+static void take_last(const PGresult *r, int row, struct call_outcome *o)
+{
+	o->reason = (enum call_reason)pg_get_int2(r, row, 1);
+	o->sip_code = pg_get_int2(r, row, 2);
+	str_copy(o->sip_phrase, sizeof o->sip_phrase, pg_null(r, row, 3) ? "" : pg_get_text(r, row, 3));
+	str_copy(o->provider_code, sizeof o->provider_code, pg_null(r, row, 4) ? "" : pg_get_text(r, row, 4));
+}
+
+static enum err tell_last_attempts(struct store *s, struct call_end *items, size_t n, struct errinfo *e)
+{
+	CLEANUP(pg_clearp) PGresult *r = NULL;
+	CLEANUP(pg_args_done) struct pg_args a = PG_ARGS;
+	enum err err;
+	size_t i;
+	int row;
+
+	for (i = 0; i < n && (items[i].outcome.reason != REASON_QUEUE_EXPIRED || items[i].call.attempt == 1); i++)
+		;
+	if (i == n)
+		return OK;
+	put_refs(&a, &items[0].call, sizeof *items, n);
+	err = pg_run_read(s, &last_statement, &a, &r, e);
+	for (row = 0; !err && row < PQntuples(r); row++) {
+		i = (size_t)pg_get_int4(r, row, 0) - 1;
+		if (items[i].outcome.reason == REASON_QUEUE_EXPIRED)
+			take_last(r, row, &items[i].outcome);
+	}
+	return err;
+}
+
 enum err store_finish(struct store *s, struct call_end *items, size_t n, struct errinfo *e)
 {
 	CLEANUP(pg_clearp) PGresult *r = NULL;
@@ -135,6 +174,9 @@ enum err store_finish(struct store *s, struct call_end *items, size_t n, struct 
 
 	if (n == 0)
 		return OK;
+	err = tell_last_attempts(s, items, n, e);
+	if (err)
+		return err;
 	put_refs(&a, &items[0].call, sizeof *items, n);
 	PG_COLUMN(&a, OID_INT2, n, pg_put_int2(&a, (int16_t)final_state(&items[i].outcome)));
 	PG_COLUMN(&a, OID_INT2, n, pg_put_int2(&a, (int16_t)items[i].outcome.reason));

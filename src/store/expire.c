@@ -1,4 +1,5 @@
-/* The end of what waited too long: by age, lane by lane, or by a bound of the call's own. */
+/* The end of what waited too long: by age, lane by lane, or by a bound of the call's own. What was never
+ * dialed ends as queue_expired; what was, and waited for another attempt, as its last attempt did. */
 #include "flight.h"
 #include "settle.h"
 
@@ -16,13 +17,17 @@ static const struct pg_statement expire_statement = PG_STATEMENT("expire_queued"
 	"      and q.call_id < uuid7_floor(now() - $6 * interval '1 ms') and not q.timed"
 	"    order by q.call_id limit $7 for update skip locked) p limit $7),"
 	" d as (delete from call_queue where ctid = any(array(select c from old)) returning org_id, call_id, attempt),"
-	" u as (update calls k set state = $8, reason = $9, ended_at = clock_timestamp(), billed_s = 0, charged_mc = 0"
-	"   from d where" PROBE("k.org_id", "d.org_id", "k.call_id", "d.call_id")
-	"   returning k.org_id, k.call_id, k.account_id, k.hold_mc, k.charged_mc, k.to_e164, k.lock_scope, d.attempt,"
-	"             k.state, k.ended_at),"
+	" t as materialized (select d.*, l.* from d" LAST_ATTEMPT_SQL "),"
+	" u as (update calls k set state = $8, reason = coalesce(t.reason, $9), sip_code = t.sip_code, sip_phrase = t.sip_phrase,"
+	"     provider_code = case when t.reason is null then k.provider_code else t.code end, provider_ref = t.ref,"
+	"     ended_at = clock_timestamp(), billed_s = 0, charged_mc = 0"
+	"   from t where" PROBE("k.org_id", "t.org_id", "k.call_id", "t.call_id")
+	"   returning k.org_id, k.call_id, k.account_id, k.hold_mc, k.charged_mc, k.to_e164, k.lock_scope, t.attempt,"
+	"             k.state, k.ended_at, k.reason, k.sip_code),"
 	SETTLE_SQL ","
 	" ev as (insert into call_events (org_id, call_id, seq, kind, at, data)"
-	"   select org_id, call_id, attempt * 16 + 15, state, ended_at, jsonb_build_object('reason', $9) from u"
+	"   select org_id, call_id, attempt * 16 + 15, state, ended_at,"
+	"     jsonb_strip_nulls(jsonb_build_object('reason', reason, 'sipCode', sip_code)) from u"
 	"   on conflict do nothing)"
 	" select count(*)::int from u");
 
@@ -77,13 +82,17 @@ static const struct pg_statement due_statement = PG_STATEMENT("expire_due", due_
 	" dq as (delete from call_queue where ctid = any(array(select c from q)) returning org_id, call_id, attempt),"
 	" ds as (delete from call_schedule where ctid = any(array(select c from sc)) returning org_id, call_id, attempt),"
 	" d as (select * from dq union all select * from ds),"
-	" u as (update calls k set state = $4, reason = $5, ended_at = clock_timestamp(), billed_s = 0, charged_mc = 0"
-	"   from d where" PROBE("k.org_id", "d.org_id", "k.call_id", "d.call_id")
-	"   returning k.org_id, k.call_id, k.account_id, k.hold_mc, k.charged_mc, k.to_e164, k.lock_scope, d.attempt,"
-	"             k.state, k.ended_at),"
+	" t as materialized (select d.*, l.* from d" LAST_ATTEMPT_SQL "),"
+	" u as (update calls k set state = $4, reason = coalesce(t.reason, $5), sip_code = t.sip_code, sip_phrase = t.sip_phrase,"
+	"     provider_code = case when t.reason is null then k.provider_code else t.code end, provider_ref = t.ref,"
+	"     ended_at = clock_timestamp(), billed_s = 0, charged_mc = 0"
+	"   from t where" PROBE("k.org_id", "t.org_id", "k.call_id", "t.call_id")
+	"   returning k.org_id, k.call_id, k.account_id, k.hold_mc, k.charged_mc, k.to_e164, k.lock_scope, t.attempt,"
+	"             k.state, k.ended_at, k.reason, k.sip_code),"
 	SETTLE_SQL ","
 	" ev as (insert into call_events (org_id, call_id, seq, kind, at, data)"
-	"   select org_id, call_id, attempt * 16 + 15, state, ended_at, jsonb_build_object('reason', $5) from u"
+	"   select org_id, call_id, attempt * 16 + 15, state, ended_at,"
+	"     jsonb_strip_nulls(jsonb_build_object('reason', reason, 'sipCode', sip_code)) from u"
 	"   on conflict do nothing),"
 	" done as (delete from call_expiry where ctid = any(array("
 	"   select c from look where over or call_id = any(array(select call_id from u))))),"

@@ -34,26 +34,34 @@ enum err store_lanes_find(struct store *s, uint64_t shards, struct lane_key **ou
 /* call_schedule_due, a shard at a time; the rows leave by ctid. Those that have their
  * destination still to lock go only where they get it; the locks are taken in admit.c's
  * order. A lock that is the call's own already was taken for a row that moved before it
- * could leave. */
+ * could leave.
+ *
+ * Who does not get it stands in line from then on (call_schedule_line): admission leaves a
+ * destination to whoever waits for it, and here it goes to the one who has waited longest.
+ * That one looks each second, those behind it need not look so often. */
 static const Oid promote_types[] = { OID_INT8, OID_INT8, OID_INT4 };
 static const struct pg_statement promote_statement = PG_STATEMENT("promote", promote_types,
 	"with " FENCE_SQL ","
 	" due as materialized ("
 	"  select d.* from fence cross join generate_series(0, 63) sh cross join lateral ("
-	"    select x.ctid as c, x.org_id, x.call_id, x.locked from call_schedule x where x.shard = sh and x.run_at <= now()"
-	"    order by x.run_at limit $3 for update skip locked) d"
+	"    select x.ctid as c, x.org_id, x.call_id, x.locked, coalesce(x.since, x.run_at) as since from call_schedule x"
+	"    where x.shard = sh and x.run_at <= now() order by x.run_at limit $3 for update skip locked) d"
 	"  where ($2 >> sh) & 1 = 1),"
 	" dest as materialized ("
-	"  select k.to_e164, k.lock_scope, d.org_id, d.call_id from due d"
-	"  join calls k on" PROBE("k.org_id", "d.org_id", "k.call_id", "d.call_id") "where not d.locked),"
+	"  select k.to_e164, k.lock_scope, d.org_id, d.call_id, d.since,"
+	"         (select true from call_schedule w where w.dest = k.to_e164 and w.scope = k.lock_scope"
+	"          and (w.since, w.call_id) < (d.since, d.call_id) limit 1) is null as first"
+	"  from due d join calls k on" PROBE("k.org_id", "d.org_id", "k.call_id", "d.call_id") "where not d.locked),"
 	" held as (insert into destination_locks (dest, scope, org_id, call_id)"
-	"  select to_e164, lock_scope, org_id, call_id from dest order by to_e164, lock_scope, call_id"
+	"  select to_e164, lock_scope, org_id, call_id from dest where first order by to_e164, lock_scope, since, call_id"
 	"  on conflict do nothing returning call_id),"
 	" free as materialized (select call_id from held union all"
 	"  select d.call_id from dest d join destination_locks l on" PROBE("l.dest", "d.to_e164", "l.scope", "d.lock_scope")
 	"    and l.call_id = d.call_id),"
-	" late as (update call_schedule set run_at = now() + interval '5 s' where ctid = any(array("
-	"   select c from due where not locked and call_id <> all(array(select call_id from free))))),"
+	" late as (update call_schedule x set run_at = now() + case when d.first then interval '1 s' else interval '5 s' end,"
+	"     dest = d.to_e164, scope = d.lock_scope, since = d.since"
+	"   from dest d where" PROBE("x.org_id", "d.org_id", "x.call_id", "d.call_id")
+	"     and d.call_id <> all(array(select call_id from free))),"
 	" gone as (delete from call_schedule where ctid = any(array("
 	"   select c from due where locked or call_id = any(array(select call_id from free))))"
 	"          returning org_id, project_id, trunk_id, prio, call_id, attempt, timed),"

@@ -26,7 +26,8 @@ static const struct pg_statement read_statement = PG_STATEMENT("calls_read", rea
 	"       case when c.ended_at is null then c.hold_mc else 0 end,"
 	"       c.metadata, c.prio, c.edits, f.phase, c.scheduled_at, c.expires_at, coalesce(c.cancel_at, f.cancel_at),"
 	"       case when c.ended_at is null and f.call_id is null then"
-	"         (select (extract(epoch from w.run_at) * 1000)::bigint * 2 + w.locked::int from call_schedule w"
+	"         (select floor(extract(epoch from w.run_at) * 1000)::bigint * 4 + (w.dest is not null)::int * 2 + w.locked::int"
+	"          from call_schedule w"
 	"          where w.org_id = c.org_id and w.call_id = c.call_id) end,"
 	"       c.trunk_name, c.driver, c.rate_mc, c.increment_s, c.minimum_s, c.rate_prefix,"
 	"       c.attempts > 1 or (c.attempts = 1 and c.initiated_at is null)"
@@ -88,20 +89,20 @@ static void read_money(const PGresult *r, int row, struct call_record *c)
 	read_text(c->rate_prefix, sizeof c->rate_prefix, r, row, 40);
 }
 
-/* The row of call_schedule, if it has one: its time, and whether it holds the destination. */
+/* The row of call_schedule, if it has one: its time, whether it waits for the destination, and whether it has it. */
 static void read_wait(const PGresult *r, int row, struct call_record *c)
 {
 	int64_t at = pg_get_int8(r, row, 34);
 
-	c->wait_until_ms = at / 2;
+	c->wait_until_ms = at / 4;
 	if (c->ended_ms || c->state != CALL_QUEUED)
 		c->waiting = WAIT_NONE;
 	else if (pg_null(r, row, 34))
 		c->waiting = WAIT_TURN;
-	else if (at % 2)
+	else if (at & 1)
 		c->waiting = WAIT_RETRY;
 	else
-		c->waiting = c->wait_until_ms > c->scheduled_ms ? WAIT_DESTINATION : WAIT_SCHEDULE;
+		c->waiting = at & 2 ? WAIT_DESTINATION : WAIT_SCHEDULE;
 }
 
 static void read_record(const PGresult *r, int row, struct call_record *c)

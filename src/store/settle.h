@@ -25,4 +25,14 @@
 	"  where" PROBE("l.dest", "u.to_e164", "l.scope", "u.lock_scope") "and l.call_id = u.call_id" \
 	"    and (select count(*) from acct) >= 0)"
 
+/* What call d.call_id, which ends because it has waited too long for attempt d.attempt, has to tell
+ * of itself: what came of its last attempt that was one. Null where there was none, and then it was
+ * never dialed. The primary key of the one partition of call_events, and only for a call that was
+ * tried before. Attempts are made again only after what leads to the state of queue_expired, too. */
+#define LAST_ATTEMPT_SQL \
+	" left join lateral (select (e.data->>'reason')::smallint as reason, (e.data->>'sipCode')::smallint as sip_code," \
+	"   e.data->>'sipPhrase' as sip_phrase, e.data->>'providerCode' as code, e.data->>'providerRef' as ref" \
+	"   from call_events e where d.attempt > 1 and e.org_id = d.org_id and e.call_id = d.call_id and e.seq < d.attempt * 16" \
+	"     and e.kind = 32 and not e.data ? 'undialed' order by e.seq desc limit 1) l on true"
+
 #endif

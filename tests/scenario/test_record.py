@@ -73,19 +73,21 @@ def test_what_a_queued_call_waits_for(house, tenant, caller):
     assert caller.get(call)["waiting"] == {"for": "turn", "until": None}
     db, org = house.database, tenant.org_id
 
-    def put(run_at, scheduled_at, locked):
+    def put(run_at, scheduled_at, locked, looked_for=False):
         db.execute("delete from call_queue where org_id = %s and call_id = %s", org, call)
         db.execute("delete from call_schedule where org_id = %s and call_id = %s", org, call)
         db.execute(f"update calls set scheduled_at = {scheduled_at} where org_id = %s and call_id = %s", org, call)
-        db.execute("insert into call_schedule (org_id, call_id, shard, run_at, project_id, trunk_id, prio, attempt, locked)"
-                   f" select org_id, call_id, org_id %% 64, {run_at}, project_id, trunk_id, 1, 1, %s from calls"
-                   " where org_id = %s and call_id = %s", locked, org, call)
+        db.execute("insert into call_schedule (org_id, call_id, shard, run_at, project_id, trunk_id, prio, attempt, locked,"
+                   " dest, scope, since)"
+                   f" select org_id, call_id, org_id %% 64, {run_at}, project_id, trunk_id, 1, 1, %s,"
+                   " case when %s then to_e164 end, case when %s then lock_scope end, case when %s then scheduled_at end from calls"
+                   " where org_id = %s and call_id = %s", locked, looked_for, looked_for, looked_for, org, call)
         return caller.get(call)
 
     record = put("'2099-01-01'", "'2099-01-01'", False)
     assert record["waiting"] == {"for": "schedule", "until": "2099-01-01T00:00:00.000Z"} and \
         record["scheduledAt"] == "2099-01-01T00:00:00.000Z"
-    record = put("'2099-01-01'", "'2026-01-01'", False)
+    record = put("'2099-01-01'", "'2026-01-01'", False, looked_for=True)
     assert record["waiting"] == {"for": "destination", "until": None}
     record = put("'2099-01-01'", "null", True)
     assert record["waiting"] == {"for": "retry", "until": "2099-01-01T00:00:00.000Z"}

@@ -76,6 +76,24 @@ def test_a_due_call_waits_until_its_destination_is_free(caller):
     caller.end(later)
 
 
+def test_a_due_call_gets_its_destination_before_whoever_asks_for_it_meanwhile(house, caller):
+    to, other = destination(111), house.world.tenant().at(house.gateway)
+    now = caller.call(to)
+    caller.state(now, "in_progress")
+    later = caller.call(to, scheduledAt=at(0.2))
+    caller.until(later, lambda r: r["waiting"] and r["waiting"]["for"] == "destination", "waits for its destination")
+    caller.client.post(f"/v1/calls/{now}/cancel")
+    caller.end(now)
+    answers = set()
+    while caller.get(later)["state"] == "queued":
+        assert len(answers) < 2, answers
+        answers.add(other.post(to).json.get("code"))
+        time.sleep(0.01)
+    assert answers <= {"destination_busy"}
+    caller.client.post(f"/v1/calls/{later}/cancel")
+    caller.end(later)
+
+
 def test_of_many_due_for_one_destination_one_at_a_time_is_dialed(house, caller):
     to, when = destination(110), at(0.5)
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
@@ -94,6 +112,16 @@ def test_what_expires_in_the_queue_is_never_dialed(house, waiting):
     waiting.tenant.set_trunk(max_concurrent=10)
     time.sleep(0.5)
     assert house.database.value("select count(*) from call_events where call_id = %s and kind = 1", call) == 0
+
+
+def test_what_was_dialed_and_expires_while_it_waits_to_be_dialed_again_ends_as_it_was(gateways, world):
+    caller = world.tenant().at(gateways(CALLGATE_RETRY_BASE_MS=60000))
+    record = caller.end(caller.call(destination(107), expiresAt=at(1.5)))
+    assert record["state"] == "failed" and record["attempts"] == len(record["attemptLog"]) == 1
+    outcome = record["outcome"]
+    assert (outcome["reason"], outcome["sipCode"], outcome["faultOwner"]) == ("carrier_limit", 503, "carrier")
+    last = caller.client.get(f"/v1/calls/{record['id']}/events").json["data"][-1]
+    assert last["type"] == "call.failed" and "carrier_limit" in str(last), last
 
 
 def test_what_expires_on_the_schedule_is_never_dialed(caller):

@@ -399,7 +399,7 @@ static void a_scheduled_call_takes_its_destination_when_it_is_due(void **state)
 	assert_int_equal(0, promote());
 	sql("update call_schedule set run_at = now() - interval '1 ms'");
 	assert_int_equal(0, promote());                         /* the other call has it */
-	assert_int_equal(1, sql("select count(*) from call_schedule where run_at > now() + interval '4 s'"));
+	assert_int_equal(1, sql("select count(*) from call_schedule where run_at between now() + interval '0.5 s' and now() + interval '1 s'"));
 	check_books();
 	assert_int_equal(CANCEL_DONE, cancel(now));
 	sql("update call_schedule set run_at = now() - interval '1 ms'");
@@ -420,6 +420,112 @@ static void of_two_that_are_due_for_one_destination_one_goes(void **state)
 	assert_int_equal(1, promote());
 	assert_int_equal(1, sql("select count(*) from call_queue"));
 	assert_int_equal(1, sql("select count(*) from call_schedule"));
+	check_books();
+}
+
+static void make_due(struct id id)
+{
+	sql("update call_schedule set run_at = now() - interval '1 ms' where call_id = '%s'", text(id));
+}
+
+/* Whoever asks at the right moment would otherwise get it each time. */
+static void nobody_gets_the_destination_that_a_due_call_waits_for(void **state)
+{
+	struct id due = schedule_call("+12025550100", 3600000, 3600000), now = accept_call("+12025550100");
+	struct admission a = make_admission("+12025550100"), key = a, other = make_admission("+12025550101");
+	uint8_t digest[SHA256_SIZE];
+	struct dry_run dry;
+
+	(void)state;
+	make_due(due);
+	assert_int_equal(0, promote());
+	assert_int_equal(CANCEL_DONE, cancel(now));
+	sha256("k", 1, digest);
+	key.call_id = id_new();
+	key.idem_key = key.idem_print = digest;
+	assert_int_equal(ADMIT_BUSY, admit_one(s, &a));
+	assert_int_equal(ADMIT_BUSY, admit_one(s, &key));       /* the statement's other form */
+	DO(store_dry_run(s, &a, &rules, &dry, &e));
+	assert_int_equal(1, dry.n_refusals);
+	assert_int_equal(ADMIT_BUSY, dry.refusals[0]);
+	dry_run_done(&dry);
+	assert_int_equal(ADMIT_ACCEPTED, admit_one(s, &other));
+	check_books();
+	make_due(due);
+	assert_int_equal(1, promote());
+	assert_int_equal(1, sql("select count(*) from destination_locks where call_id = '%s'", text(due)));
+	assert_int_equal(CANCEL_DONE, cancel(due));
+	a.call_id = id_new();
+	assert_int_equal(ADMIT_ACCEPTED, admit_one(s, &a));
+	sql("truncate idempotency_keys, idempotency_refusals");
+	check_books();
+}
+
+static void of_those_that_wait_for_a_destination_the_first_gets_it(void **state)
+{
+	struct id second = schedule_call("+12025550100", 3600000, 3600000), first = schedule_call("+12025550100", 3600000, 3600000);
+	struct id now = accept_call("+12025550100");
+
+	(void)state;
+	make_due(first);
+	make_due(second);
+	assert_int_equal(0, promote());
+	assert_int_equal(CANCEL_DONE, cancel(now));
+	make_due(second);
+	assert_int_equal(0, promote());
+	assert_int_equal(1, sql("select count(*) from call_schedule where call_id = '%s' and run_at > now() + interval '4 s'", text(second)));
+	assert_int_equal(CANCEL_DONE, cancel(first));           /* leaves the line wherever it stands in it */
+	make_due(second);
+	assert_int_equal(1, promote());
+	check_books();
+}
+
+/* Other words for it change nothing; another time does. */
+static void a_place_in_the_line_is_kept_unless_the_call_is_put_off(void **state)
+{
+	struct id due = schedule_call("+12025550100", 3600000, 3600000), now = accept_call("+12025550100");
+	struct call_edit x = { .call_id = due, .set_metadata = true, .metadata = "{\"n\":1}", .set_prio = true, .prio = 2, .edits = -1 };
+	struct admission a = make_admission("+12025550100");
+
+	(void)state;
+	make_due(due);
+	assert_int_equal(0, promote());
+	assert_int_equal(CANCEL_DONE, cancel(now));
+	assert_int_equal(EDIT_DONE, edit_of(x));
+	assert_int_equal(ADMIT_BUSY, admit_one(s, &a));
+	x.set_scheduled = true;
+	x.scheduled_ms = wall_ms() + 60000;
+	assert_int_equal(EDIT_DONE, edit_of(x));
+	assert_int_equal(ADMIT_ACCEPTED, admit_one(s, &a));
+	check_books();
+}
+
+static enum call_wait waits_for(struct id id)
+{
+	struct call_read read = { .key_org = 1, .call_id = id }, *reads[] = { &read };
+	enum call_wait waiting;
+
+	memcpy(read.key_hash, owner.hash, sizeof read.key_hash);
+	DO(store_calls_read(s, reads, 1, &e));
+	assert_int_equal(READ_FOUND, read.outcome);
+	waiting = read.call.waiting;
+	call_record_done(&read.call);
+	return waiting;
+}
+
+/* What it says does not hang on parts of a millisecond. */
+static void a_call_waits_for_its_destination_once_it_was_looked_for(void **state)
+{
+	struct id due = schedule_call("+12025550100", 3600000, 3600000), now = accept_call("+12025550100");
+
+	(void)state;
+	assert_int_equal(WAIT_TURN, waits_for(now));
+	sql("update call_schedule set run_at = date_trunc('milliseconds', now()) + interval '900 us';"
+	    "update calls set scheduled_at = (select run_at from call_schedule) where call_id = '%s'", text(due));
+	assert_int_equal(WAIT_SCHEDULE, waits_for(due));
+	make_due(due);
+	assert_int_equal(0, promote());
+	assert_int_equal(WAIT_DESTINATION, waits_for(due));
 	check_books();
 }
 
@@ -451,6 +557,77 @@ static void what_has_a_bound_of_its_own_ends_there_wherever_it_waits(void **stat
 	assert_int_equal(2, sql("select count(*) from calls where reason = 15 and state = 8"));
 	assert_int_equal(1, sql("select count(*) from call_expiry"));
 	assert_int_equal(0, expire());
+	check_books();
+}
+
+/* One attempt, dialed or not, and another that is waited for. */
+static struct id tried_before(const char *to, bool undialed, int ttl_ms)
+{
+	struct id id = schedule_call(to, -20, ttl_ms);
+	struct call_retry r = { .call = { 1, id, 1 }, .delay_ms = 0,
+	                        .outcome = { .reason = REASON_CARRIER_LIMIT, .never_rang = true, .sip_code = 503, .sip_phrase = "Full",
+	                                     .provider_code = "x", .undialed = undialed } };
+
+	assert_int_equal(1, promote());
+	claim_one();
+	assert_true(intend(id, 1));
+	progress(id, false, false);
+	DO(store_retry(s, gw, &r, 1, &e));
+	assert_true(r.done);
+	return id;
+}
+
+#define ENDED_AS_IT_WAS \
+	"reason = 10 and state = 8 and sip_code = 503 and sip_phrase = 'Full' and provider_code = 'x' and attempts = 1 and charged_mc = 0"
+
+/* Whether on the schedule or in the queue again: "never dialed" would be untrue. */
+static void what_was_dialed_and_waits_too_long_ends_as_its_last_attempt(void **state)
+{
+	struct lane_key lane = { 1, 1, 1, 1 };
+	size_t expired;
+
+	(void)state;
+	tried_before("+12025550100", false, 30);
+	usleep(20000);
+	assert_int_equal(1, expire());
+	assert_int_equal(1, sql("select count(*) from calls where provider_ref = 'ref' and " ENDED_AS_IT_WAS));
+	assert_int_equal(1, sql("select count(*) from call_events where kind = 8 and data = '{\"reason\": 10, \"sipCode\": 503}'"));
+	check_books();
+	tried_before("+12025550101", false, 60000);
+	assert_int_equal(1, promote());
+	sql("update call_queue set timed = false; update calls set expires_at = null where ended_at is null; truncate call_expiry");
+	usleep(20000);
+	DO(store_expire_queued(s, gw, &lane, 1, 10, 100, &expired, &e));
+	assert_int_equal(1, expired);
+	assert_int_equal(2, sql("select count(*) from calls where " ENDED_AS_IT_WAS));
+	check_books();
+}
+
+static void what_expires_when_it_is_claimed_ends_as_its_last_attempt(void **state)
+{
+	struct id id = tried_before("+12025550100", false, 60000), fresh = accept_call("+12025550101");
+	struct call_end ends[] = { { .call = { 1, id, 2 }, .outcome = { .reason = REASON_QUEUE_EXPIRED } },
+	                           { .call = { 1, fresh, 1 }, .outcome = { .reason = REASON_QUEUE_EXPIRED } } };
+
+	(void)state;
+	assert_int_equal(1, promote());
+	claim_one();
+	claim_one();
+	DO(store_finish(s, ends, 2, &e));
+	assert_true(ends[0].ended && ends[1].ended);
+	assert_int_equal(REASON_CARRIER_LIMIT, ends[0].outcome.reason);
+	assert_int_equal(1, sql("select count(*) from calls where call_id = '%s' and " ENDED_AS_IT_WAS, text(id)));
+	assert_int_equal(1, sql("select count(*) from calls where reason = 15 and attempts = 0"));
+	check_books();
+}
+
+static void what_found_no_provider_was_never_dialed(void **state)
+{
+	(void)state;
+	tried_before("+12025550100", true, 30);
+	usleep(20000);
+	assert_int_equal(1, expire());
+	assert_int_equal(1, sql("select count(*) from calls where reason = 15 and sip_code is null"));
 	check_books();
 }
 
@@ -649,6 +826,13 @@ int main(void)
 		cmocka_unit_test_setup(two_cancels_and_a_claim_at_once_agree, setup),
 		cmocka_unit_test_setup(a_scheduled_call_takes_its_destination_when_it_is_due, setup),
 		cmocka_unit_test_setup(of_two_that_are_due_for_one_destination_one_goes, setup),
+		cmocka_unit_test_setup(nobody_gets_the_destination_that_a_due_call_waits_for, setup),
+		cmocka_unit_test_setup(of_those_that_wait_for_a_destination_the_first_gets_it, setup),
+		cmocka_unit_test_setup(a_place_in_the_line_is_kept_unless_the_call_is_put_off, setup),
+		cmocka_unit_test_setup(a_call_waits_for_its_destination_once_it_was_looked_for, setup),
+		cmocka_unit_test_setup(what_was_dialed_and_waits_too_long_ends_as_its_last_attempt, setup),
+		cmocka_unit_test_setup(what_expires_when_it_is_claimed_ends_as_its_last_attempt, setup),
+		cmocka_unit_test_setup(what_found_no_provider_was_never_dialed, setup),
 		cmocka_unit_test_setup(a_lock_of_its_own_does_not_keep_a_call_waiting, setup),
 		cmocka_unit_test_setup(what_has_a_bound_of_its_own_ends_there_wherever_it_waits, setup),
 		cmocka_unit_test_setup(a_claim_knows_what_time_is_left, setup),

@@ -56,6 +56,8 @@ static void fill(void)
 	sql("insert into call_schedule (org_id, call_id, shard, run_at, project_id, trunk_id, prio, attempt, timed, locked)"
 	    " select org_id, call_id, org_id %% 64, now() + (i - 20100) * interval '1 s', 1, 1, 1, 2, i %% 2 = 0, i %% 2 = 0"
 	    " from n where i > %d and i <= %d", FLYING, 2 * FLYING);
+	sql("update call_schedule s set dest = k.to_e164, scope = k.lock_scope, since = s.run_at from calls k"
+	    " where k.org_id = s.org_id and k.call_id = s.call_id and not s.locked");
 	sql("insert into call_expiry (org_id, call_id, shard, at) select org_id, call_id, org_id %% 64,"
 	    " now() + (i - 20100) * interval '1 s' from n where i > %d", FLYING - 1000);
 	sql("update calls k set expires_at = x.at from call_expiry x where x.org_id = k.org_id and x.call_id = k.call_id");
@@ -234,6 +236,7 @@ static void prepare_all(void)
 	struct call_ref r = { 1, id_new(), 1 };
 	struct call_progress p = { .call = r };
 	struct call_end end = { .call = r, .outcome = { .reason = REASON_BUSY } };
+	struct call_end late = { .call = { 1, r.call_id, 2 }, .outcome = { .reason = REASON_QUEUE_EXPIRED } };
 	struct call_retry retry = { .call = r };
 	struct cancel cancel = { .call_id = r.call_id };
 	struct call_edit edit = { .call_id = r.call_id, .edits = -1 };
@@ -255,6 +258,7 @@ static void prepare_all(void)
 	assert_int_equal(OK, store_unclaim(s, 1, &r, 1, &e));
 	assert_int_equal(OK, store_progress(s, &p, 1, &e));
 	assert_int_equal(OK, store_finish(s, &end, 1, &e));
+	assert_int_equal(OK, store_finish(s, &late, 1, &e));
 	assert_int_equal(OK, store_retry(s, 1, &retry, 1, &e));
 	assert_int_equal(OK, store_lanes_find(s, UINT64_MAX, &lanes, &n, &e));
 	free(lanes);
@@ -331,6 +335,8 @@ static void check_dispatch(void)
 	     SAME("'x'::text", "200") ", " SAME("true", "200") ", " SAME("false", "200") ", 1, " SAME("'x'::text", "200"),
 	     ids("org_id", 1, 200), ids("call_id", 1, 200));
 	check_plan("retry", args, 200 * 60, NULL);
+	ARGS("%s, %s, " SAME("3::int2", "200"), ids("org_id", 1, 200), ids("call_id", 1, 200));
+	check_plan("last_attempt", args, 200 * 20, NULL);
 }
 
 /* The calls of one organization, in all three tables. */

@@ -223,7 +223,7 @@ static enum admit_outcome look_at_call(const struct book *b, const struct book_c
 
 	if (c->rate_mc > 0 && (left <= 0 || c->hold_mc > left))
 		return ADMIT_NO_CREDITS;
-	if (c->locks && b->lock[c->dest][c->scope])
+	if (c->locks && (b->lock[c->dest][c->scope] || book_line(b, c, INT64_MAX)))
 		return ADMIT_BUSY;
 	return ADMIT_ACCEPTED;
 }

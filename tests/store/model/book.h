@@ -90,11 +90,14 @@ struct book_call {
 	bool            rang;
 	bool            due;            /* scheduled: its time has come               */
 	bool            locks;          /* has its destination                        */
+	bool            in_line;        /* scheduled: was due, and waits for it       */
+	int64_t         since;          /* … since then                               */
 	bool            timed, late;    /* has a last moment; which has passed        */
 	bool            own_bound;      /* … that does not follow from scheduled_ms   */
 	int64_t         scheduled_ms;   /* 0: at once                                 */
 	bool            old;            /* has waited as long as any call may         */
 	bool            cancel;         /* its end was asked for in flight            */
+	enum call_reason last;          /* what came of the last attempt that was dialed; or none */
 	int             edits;
 	int             text;           /* which variables it has now                 */
 	int64_t         charged_mc;
@@ -170,14 +173,17 @@ void book_intent(struct book_call *c);
 void book_progress(struct book_call *c, bool ringing, bool answered, bool uncertain);
 /* `talk_ms` as the database's clock has it. */
 void book_end(struct book *b, struct book_call *c, enum call_reason reason, int64_t talk_ms);
-void book_retry(struct book_call *c, bool same, bool due);
+void book_retry(struct book_call *c, enum call_reason reason, bool same, bool undialed, bool due);
 /* What a client may do with it. */
 enum cancel_outcome book_cancel(struct book *b, struct book_call *c, const struct org_key *k);
 enum edit_outcome   book_edit(struct book *b, struct book_call *c, const struct org_key *k, const struct book_edit *x);
 /* Forgets keys that are old enough; says how many. */
 int  book_prune(struct book *b);
 
-bool book_promote(struct book *b, struct book_call *c);         /* false: waits for its destination */
+/* What is due, oldest first: it goes to the queue, or into the line for its destination; says how many go. */
+int  book_promote(struct book *b);
+/* Whether somebody was in line for the call's destination before `since` (INT64_MAX: at all). */
+bool book_line(const struct book *b, const struct book_call *c, int64_t since);
 void book_adopt(struct book_call *c, int64_t gateway);
 
 /* Seconds that are charged, and what they cost: rounded up once each. */

@@ -2,6 +2,8 @@
  * with it. See book.h. */
 #include "book.h"
 
+#include <stdlib.h>
+
 /* ── the way of a call ────────────────────────────────────────────────────────── */
 
 static bool may_be_claimed(const struct book_call *c, int project, int trunk, int prio)
@@ -84,6 +86,9 @@ static enum call_reason reason_of(const struct book_call *c, enum call_reason sa
 	bool ours = said == REASON_AGENT_HANGUP || said == REASON_CANCELED;
 	bool another = said == REASON_CARRIER_UNAVAILABLE || said == REASON_CARRIER_LIMIT || said == REASON_PROVIDER_ERROR;
 
+	/* Waited too long: what was dialed before ends as that did. */
+	if (said == REASON_QUEUE_EXPIRED && c->last)
+		return c->last;
 	if (c->cancel && c->answered && ours)
 		return REASON_CLIENT_HANGUP;
 	return c->cancel && !c->answered && another ? REASON_CANCELED : said;
@@ -96,7 +101,7 @@ void book_end(struct book *b, struct book_call *c, enum call_reason reason, int6
 	c->reason = reason_of(c, reason);
 	c->state = call_reason_info(c->reason)->state;
 	if (flew)
-		c->attempts = c->attempt;
+		c->attempts = c->phase > 0 ? c->attempt : c->attempt - 1;
 	/* Talk past the maximum is not the client's. */
 	if (talk_ms > c->max_s * INT64_C(1000))
 		talk_ms = c->max_s * INT64_C(1000);
@@ -109,7 +114,7 @@ void book_end(struct book *b, struct book_call *c, enum call_reason reason, int6
 	book_event(c, c->attempt * 16 + 15, (int)c->state);
 }
 
-void book_retry(struct book_call *c, bool same, bool due)
+void book_retry(struct book_call *c, enum call_reason reason, bool same, bool undialed, bool due)
 {
 	c->place = IN_SCHEDULE;
 	c->due = due;
@@ -117,22 +122,75 @@ void book_retry(struct book_call *c, bool same, bool due)
 	if (same)
 		return;
 	c->attempts = c->attempt;
+	if (!undialed)
+		c->last = reason;
 	book_event(c, c->attempt * 16 + 14, 32);
 	c->attempt++;
 }
 
-bool book_promote(struct book *b, struct book_call *c)
+static bool waits_before(const struct book_call *x, const struct book_call *c, int64_t since)
+{
+	return x->since < since || (x->since == since && id_cmp(&x->id, &c->id) < 0);
+}
+
+bool book_line(const struct book *b, const struct book_call *c, int64_t since)
+{
+	int i;
+
+	for (i = 0; i < b->n_calls; i++) {
+		const struct book_call *x = &b->calls[i];
+
+		if (x->place == IN_SCHEDULE && x->in_line && x->dest == c->dest && x->scope == c->scope && waits_before(x, c, since))
+			return true;
+	}
+	return false;
+}
+
+static bool promote_one(struct book *b, struct book_call *c, bool first)
 {
 	int *lock = &b->lock[c->dest][c->scope];
 
-	if (!c->locks && *lock) {
-		c->due = false;
+	c->due = false;
+	if (!c->locks && (*lock || !first)) {
+		c->in_line = true;
 		return false;
 	}
+	c->in_line = false;
 	c->locks = true;
 	*lock = (int)(c - b->calls) + 1;
 	c->place = IN_QUEUE;
 	return true;
+}
+
+static const struct book *sorting;
+
+static int cmp_since(const void *a, const void *b)
+{
+	const struct book_call *x = &sorting->calls[*(const int *)a], *y = &sorting->calls[*(const int *)b];
+
+	return waits_before(x, y, y->since) ? -1 : waits_before(y, x, x->since);
+}
+
+/* Who waits is what it was before any of them goes. */
+int book_promote(struct book *b)
+{
+	int *due = calloc((size_t)b->n_calls + 1, sizeof *due), n = 0, i, moved = 0;
+	bool *first = calloc((size_t)b->n_calls + 1, sizeof *first);
+
+	if (!due || !first)
+		abort();
+	for (i = 0; i < b->n_calls; i++)
+		if (b->calls[i].place == IN_SCHEDULE && b->calls[i].due)
+			due[n++] = i;
+	sorting = b;
+	qsort(due, (size_t)n, sizeof *due, cmp_since);
+	for (i = 0; i < n; i++)
+		first[i] = !book_line(b, &b->calls[due[i]], b->calls[due[i]].since);
+	for (i = 0; i < n; i++)
+		moved += promote_one(b, &b->calls[due[i]], first[i]);
+	free(due);
+	free(first);
+	return moved;
 }
 
 void book_adopt(struct book_call *c, int64_t gateway)
@@ -179,6 +237,7 @@ static void reschedule(struct book *b, struct book_call *c, int64_t scheduled_ms
 {
 	c->scheduled_ms = scheduled_ms ? scheduled_ms : BOOK_PAST;
 	c->timed = true;
+	c->in_line = false;
 	if (scheduled_ms) {
 		unlock(b, c);
 		c->place = IN_SCHEDULE;

@@ -79,7 +79,9 @@ static const char stored_sql[] =
 	"            || case when q.timed then ' timed' else '' end else '' end"
 	"  || case when s.call_id is not null then ' schedule ' || s.attempt || ' trunk ' || s.trunk_id || ' prio ' || s.prio"
 	"            || case when s.timed then ' timed' else '' end || case when s.locked then '' else ' unlocked' end"
-	"            || case when s.run_at <= clock_timestamp() then ' due' else '' end else '' end"
+	"            || case when s.run_at <= clock_timestamp() then ' due' else '' end"
+	"            || case when s.dest = c.to_e164 and s.scope = c.lock_scope then ' in line' when s.dest is null then ''"
+	"                 else ' in the wrong line' end else '' end"
 	"  || case when f.call_id is not null then ' flight ' || f.attempt || ' trunk ' || f.trunk_id || ' prio ' || f.prio"
 	"            || case when f.timed then ' timed' else '' end || ' phase ' || f.phase || ' gateway ' || f.gateway_id"
 	"            || case when f.cancel_at is null then '' else ' cancel' end else '' end"
@@ -117,7 +119,8 @@ static void write_place(const struct book_call *c, char *out, size_t size)
 	n = snprintf(out, size, " %s %d trunk %d prio %d%s", places[c->place], c->attempt, c->trunk, c->prio,
 	             c->timed ? " timed" : "");
 	if (c->place == IN_SCHEDULE)
-		snprintf(out + n, size - (size_t)n, "%s%s", c->locks ? "" : " unlocked", c->due ? " due" : "");
+		snprintf(out + n, size - (size_t)n, "%s%s%s", c->locks ? "" : " unlocked", c->due ? " due" : "",
+		         c->in_line ? " in line" : "");
 	if (c->place == IN_FLIGHT)
 		snprintf(out + n, size - (size_t)n, " phase %d gateway %lld%s", c->phase, (long long)c->gateway,
 		         c->cancel ? " cancel" : "");

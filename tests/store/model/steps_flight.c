@@ -159,7 +159,7 @@ bool step_retry(void)
 {
 	struct book_call *c = choose(in_flight);
 	struct gate *g = choose_gate();
-	struct call_retry r = { .outcome = { .reason = REASON_CARRIER_UNAVAILABLE, .sip_code = 503 } };
+	struct call_retry r = { .outcome = { .reason = REASON_CARRIER_UNAVAILABLE, .sip_code = 503, .undialed = chance(30) } };
 	bool due = chance(50), done;
 
 	if (!c || c->answered || c->attempt > 2)
@@ -173,6 +173,6 @@ bool step_retry(void)
 	MUST(r.done == done);
 	note("retry %s%s%s by %lld: %s", name_of(c), r.same ? " same" : "", due ? " now" : "", (long long)g->id, done ? "done" : "no");
 	if (done)
-		book_retry(c, r.same, due);
+		book_retry(c, r.outcome.reason, r.same, r.outcome.undialed, due);
 	return true;
 }

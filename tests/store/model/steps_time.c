@@ -20,21 +20,34 @@ bool step_comes_due(void)
 	return true;
 }
 
+/* The order in which calls came due is the database's: it has the clock. */
+static void read_when_due(void)
+{
+	int i;
+
+	for (i = 0; i < book.n_calls; i++) {
+		struct book_call *c = &book.calls[i];
+
+		if (c->place == IN_SCHEDULE && c->due && !c->in_line)
+			c->since = run_sql("select (extract(epoch from run_at) * 1000000)::bigint from call_schedule"
+			                   " where org_id = %d and call_id = '%s'", c->org, text_of(c));
+	}
+}
+
 bool step_promote(void)
 {
 	struct gate *g = choose_gate();
 	struct lane_key *lanes = NULL;
 	size_t n;
-	int i, moved = 0;
+	int moved;
 
 	if (g->is == BURIED)
 		return false;
+	read_when_due();
 	DO(store_promote(g->s, g->id, UINT64_MAX, 100, &lanes, &n, &e));
 	free(lanes);
 	stop_the_clock();
-	for (i = 0; i < book.n_calls && g->is == LIVES; i++)
-		if (book.calls[i].place == IN_SCHEDULE && book.calls[i].due)
-			moved += book_promote(&book, &book.calls[i]);
+	moved = g->is == LIVES ? book_promote(&book) : 0;
 	note("promote %d by %lld", moved, (long long)g->id);
 	return true;
 }
