@@ -185,7 +185,7 @@ static void what_the_trunk_lacks_is_said_and_nothing_is_asked(void **state)
 		{ "{}", "hostname" },
 		{ "{\"url\":\"ftp://x\",\"apiKey\":\"k\",\"apiSecretEnv\":\"LIVEKIT_OTHER_SECRET\"}", "URL" },
 		{ "{\"url\":\"https://x\",\"apiKey\":\"k\",\"apiSecretEnv\":\"LIVEKIT_NONE\"}", "LIVEKIT_NONE" },
-		{ "{\"hostname\":\"h\",\"authPasswordEnv\":\"LIVEKIT_NONE\"}", "LIVEKIT_NONE" },
+		{ "{\"hostname\":\"h\",\"authUsername\":\"u\",\"authPasswordEnv\":\"LIVEKIT_NONE\"}", "LIVEKIT_NONE" },
 	};
 	struct dial_request rq = request();
 	struct provider *bare;

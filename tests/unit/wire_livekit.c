@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -108,6 +109,40 @@ static void a_trunks_mistakes_are_told_by_their_member(void **state)
 		{ "{\"waitForAgentSeconds\":301}", "waitForAgentSeconds" },
 		{ "{\"waitForAgentSeconds\":\"5\"}", "waitForAgentSeconds" },
 		{ "{\"headers\":{\"X\":1}}", "headers" },
+		/* what LiveKit or SIP could not use, or would use otherwise than meant */
+		{ "{\"headers\":{\"X-A\":\"a\\r\\nX-Evil: b\"}}", "X-A" },
+		{ "{\"headers\":{\"X-A\":\"a\\u007fb\"}}", "control" },
+		{ "{\"headers\":{\"\":\"a\"}}", "no name" },
+		{ "{\"headers\":{\"X A\":\"a\"}}", "no name" },
+		{ "{\"headers\":{\"X-A:\":\"a\"}}", "no name" },
+		{ "{\"headers\":{\"X-G\u00e4\":\"a\"}}", "no name" },
+		{ "{\"headers\":{\"x-gw-attempt\":\"a\"}}", "x-gw-attempt" },
+		{ "{\"headers\":{\"From\":\"a\"}}", "From" },
+		{ "{\"headers\":{\"i\":\"a\"}}", "i is not" },
+		{ "{\"headers\":{\"content-type\":\"a\"}}", "content-type" },
+		{ "{\"headers\":{\"X-A\":\"a\",\"x-a\":\"b\"}}", "twice" },
+		{ "{\"hostname\":\"\"}", "hostname" },
+		{ "{\"hostname\":\"sip:x\"}", "host:port" },
+		{ "{\"hostname\":\"a b\"}", "hostname" },
+		{ "{\"hostname\":\"x;transport=tcp\"}", "hostname" },
+		{ "{\"hostname\":\"u@x\"}", "hostname" },
+		{ "{\"hostname\":\"x:\"}", "hostname" },
+		{ "{\"hostname\":\"x:0\"}", "hostname" },
+		{ "{\"hostname\":\"x:65536\"}", "hostname" },
+		{ "{\"hostname\":\"x..y\"}", "hostname" },
+		{ "{\"hostname\":\".x\"}", "hostname" },
+		{ "{\"hostname\":\"-x\"}", "hostname" },
+		{ "{\"hostname\":\"x-.y\"}", "hostname" },
+		{ "{\"hostname\":\"[::1\"}", "hostname" },
+		{ "{\"hostname\":\"[]:5060\"}", "hostname" },
+		{ "{\"hostname\":\"::1\"}", "hostname" },
+		{ "{\"hostname\":\"x\",\"fromHost\":\"https://y\"}", "fromHost" },
+		{ "{\"hostname\":\"x\",\"destinationCountry\":\"Germany\"}", "destinationCountry" },
+		{ "{\"hostname\":\"x\",\"destinationCountry\":\"de\"}", "destinationCountry" },
+		{ "{\"hostname\":\"x\",\"authUsername\":\"u\"}", "authPasswordEnv" },
+		{ "{\"hostname\":\"x\",\"authPasswordEnv\":\"LIVEKIT_P\"}", "authUsername" },
+		{ "{\"hostname\":\"x\",\"authUsername\":\"\",\"authPasswordEnv\":\"LIVEKIT_P\"}", "empty" },
+		{ "{\"displayName\":\"a\\nb\"}", "displayName" },
 	};
 
 	(void)state;
@@ -118,6 +153,27 @@ static void a_trunks_mistakes_are_told_by_their_member(void **state)
 		assert_int_equal(wire_livekit_trunk_read(wrong[i].json, &t, &e), ERR_INVALID);
 		if (!strstr(e.text, wrong[i].word))
 			fail_msg("%s: %s", wrong[i].json, e.text);
+		wire_livekit_trunk_done(&t);
+	}
+}
+
+static void a_trunk_has_a_host_of_any_kind(void **state)
+{
+	static const char *const hosts[] = {
+		"h", "sip.example.org", "sip-1.example.org:5061", "_sip.example.org", "192.0.2.7", "192.0.2.7:65535",
+		"[2001:db8::1]", "[2001:db8::1]:5060", "[::ffff:192.0.2.7]",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+		struct wire_livekit_trunk t;
+		struct errinfo e;
+		char json[128];
+
+		snprintf(json, sizeof json, "{\"hostname\":\"%s\",\"destinationCountry\":\"DE\"}", hosts[i]);
+		if (wire_livekit_trunk_read(json, &t, &e))
+			fail_msg("%s: %s", hosts[i], e.text);
+		assert_string_equal(t.hostname, hosts[i]);
 		wire_livekit_trunk_done(&t);
 	}
 }
@@ -282,6 +338,7 @@ int main(void)
 		TEST(a_leg_says_everything_that_livekit_would_otherwise_choose),
 		TEST(an_inline_trunk_takes_the_place_of_a_stored_one),
 		TEST(a_trunks_mistakes_are_told_by_their_member),
+		TEST(a_trunk_has_a_host_of_any_kind),
 		TEST(an_error_is_read_with_its_sip_evidence),
 		TEST(an_error_that_is_no_json_is_kept_as_words),
 		TEST(a_participant_reads_the_same_in_both_spellings),
