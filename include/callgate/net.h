@@ -42,7 +42,7 @@ struct net_request {
 	const char *const *headers;             /* "Name: value", …, NULL; copied                */
 	const char        *body;                /* copied                                        */
 	size_t             body_len;
-	int                connect_timeout_ms;
+	int                connect_timeout_ms;  /* to find the host's address, and again to connect */
 	int                timeout_ms;          /* the whole of it                               */
 	size_t             max_body_bytes;      /* of the answer                                 */
 	/* Send on a fresh connection and never again. libcurl repeats a request by itself when a

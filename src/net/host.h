@@ -10,8 +10,6 @@
 
 #define HOST_REQUESTS_MAX 64
 
-STAILQ_HEAD(transfer_queue, transfer);
-
 struct host {
 	char                 *origin;   /* "https://host:port" */
 	int                   running;

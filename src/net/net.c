@@ -4,7 +4,7 @@
  *
  * Two multi handles, because libcurl walks all connections to a host when it looks for one
  * to reuse: the ones that wait for minutes (`once`, never reused) are not in the way of the
- * short ones. They share resolved names and TLS sessions, nothing else. */
+ * short ones. They share addresses and TLS sessions, nothing else. */
 #include "callgate/net.h"
 
 #include <errno.h>
@@ -20,6 +20,7 @@
 #include "callgate/heap.h"
 #include "callgate/mem.h"
 #include "host.h"
+#include "names.h"
 
 enum { LANE_REUSE, LANE_ONCE, LANE_COUNT };
 
@@ -53,6 +54,7 @@ struct net {
 	struct lane          lanes[LANE_COUNT];
 	struct transfer_list transfers;         /* begun */
 	struct host_list     hosts;
+	struct names        *names;
 	bool                 expiring;          /* a look at those that wait is due */
 	struct heap          timers;
 
@@ -209,9 +211,8 @@ static void conclude(struct net *n, struct transfer *t, CURLcode rc)
 	transfer_free(t);
 }
 
-static void finish(struct net *n, struct transfer *t, CURLcode rc);
-
-static void begin(struct net *n, struct transfer *t)
+/* False: it has ended at once. */
+static bool begin(struct net *n, struct transfer *t)
 {
 	struct lane *l = &n->lanes[t->lane];
 	int64_t left = t->until_ms - mono_ms();
@@ -220,30 +221,71 @@ static void begin(struct net *n, struct transfer *t)
 	curl_easy_setopt(t->easy, CURLOPT_SHARE, n->share);
 	l->running++;
 	settle_pool(l);
-	LIST_INSERT_HEAD(&n->transfers, t, link);
-	if (curl_multi_add_handle(l->multi, t->easy) != CURLM_OK)
-		finish(n, t, CURLE_FAILED_INIT);
+	if (curl_multi_add_handle(l->multi, t->easy) == CURLM_OK) {
+		LIST_INSERT_HEAD(&n->transfers, t, link);
+		return true;
+	}
+	l->running--;
+	settle_pool(l);
+	conclude(n, t, CURLE_FAILED_INIT);
+	return false;
+}
+
+static void expire_soon(struct net *n);
+
+/* Its turn has come: it is begun once it is known where its host is. False: it has ended at once,
+ * and its place is free. */
+static bool go(struct net *n, struct transfer *t)
+{
+	switch (names_ask(n->names, t)) {
+	case NAMES_KNOWN:
+		return begin(n, t);
+	case NAMES_WAITS:
+		t->name_until_ms = mono_ms() + t->connect_timeout_ms;
+		expire_soon(n);
+		return true;
+	case NAMES_FULL:
+		break;
+	}
+	conclude(n, t, CURLE_COULDNT_RESOLVE_HOST);
+	return false;
+}
+
+/* Gives a place to the next. With no time left that would be sent only to be given up. */
+static void pass_on(struct net *n, struct host *h)
+{
+	struct transfer *next;
+
+	while (h && (next = host_leave(h))) {
+		if (next->until_ms - mono_ms() < LEAST_MS)
+			conclude(n, next, CURLE_OPERATION_TIMEDOUT);
+		else if (go(n, next))
+			break;
+	}
 }
 
 static void finish(struct net *n, struct transfer *t, CURLcode rc)
 {
 	struct lane *l = &n->lanes[t->lane];
-	struct transfer *next = t->host ? host_leave(t->host) : NULL;
 
 	LIST_REMOVE(t, link);
 	curl_multi_remove_handle(l->multi, t->easy);
 	l->running--;
 	settle_pool(l);
-	/* With no time left it would be sent only to be given up. */
-	while (next && next->until_ms - mono_ms() < LEAST_MS) {
-		struct host *h = next->host;
-
-		conclude(n, next, CURLE_OPERATION_TIMEDOUT);
-		next = host_leave(h);
-	}
-	if (next)
-		begin(n, next);
+	pass_on(n, t->host);
 	conclude(n, t, rc);
+}
+
+static void named(void *arg, struct transfer *t, bool found)
+{
+	struct net *n = arg;
+	struct host *h = t->host;
+
+	if (found && begin(n, t))
+		return;
+	if (!found)
+		conclude(n, t, CURLE_COULDNT_RESOLVE_HOST);
+	pass_on(n, h);
 }
 
 /* What waits does so within its own time, whoever is in its way. It never left. */
@@ -254,14 +296,23 @@ static void expire(void *arg)
 	struct transfer *t;
 	bool some_wait = false;
 
+	n->expiring = false;
 	LIST_FOREACH(h, &n->hosts, link) {
 		while ((t = host_expired(h, mono_ms())))
 			conclude(n, t, CURLE_OPERATION_TIMEDOUT);
 		some_wait |= !STAILQ_EMPTY(&h->waiting);
 	}
-	n->expiring = some_wait;
-	if (some_wait)
+	while ((t = names_expired(n->names, mono_ms())))
+		named(n, t, false);
+	if (some_wait || names_awaited(n->names))
+		expire_soon(n);
+}
+
+static void expire_soon(struct net *n)
+{
+	if (!n->expiring)
 		net_after(n, EXPIRE_MS, expire, n);
+	n->expiring = true;
 }
 
 static void collect(struct net *n, struct lane *l)
@@ -287,16 +338,16 @@ static void start(void *arg)
 	struct start *s = arg;
 	struct net *n = s->net;
 	struct transfer *t = s->transfer;
+	struct host *h;
 
 	free(s);
 	if (t->lane == LANE_REUSE)
 		t->host = host_of(&n->hosts, t->url);
-	if (!t->host || host_enter(t->host, t)) {
-		begin(n, t);
-	} else if (!n->expiring) {
-		n->expiring = true;
-		net_after(n, EXPIRE_MS, expire, n);
-	}
+	h = t->host;
+	if (h && !host_enter(h, t))
+		expire_soon(n);
+	else if (!go(n, t))
+		pass_on(n, h);
 }
 
 static void kick(struct net *n, int64_t now)
@@ -429,6 +480,12 @@ static void release(struct net *n)
 	LIST_FOREACH(h, &n->hosts, link)
 		while ((t = host_take(h)))
 			transfer_free(t);
+	while ((t = names_take(n->names))) {
+		if (t->host)
+			host_leave(t->host);
+		transfer_free(t);
+	}
+	names_free(n->names);
 	while ((t = LIST_FIRST(&n->transfers))) {
 		LIST_REMOVE(t, link);
 		curl_multi_remove_handle(n->lanes[t->lane].multi, t->easy);
@@ -441,6 +498,8 @@ static void release(struct net *n)
 		if (task->fn == start) {
 			transfer_free(((struct start *)task->arg)->transfer);
 			free(task->arg);
+		} else if (task->fn == names_told) {
+			names_forget(task->arg);
 		}
 		free(task);
 	}
@@ -485,6 +544,7 @@ enum err net_new(const struct net_config *c, struct net **out, struct errinfo *e
 	n->config.user_agent = n->user_agent = c->user_agent ? xstrdup(c->user_agent) : NULL;
 	n->last = &n->first;
 	n->epoll = n->wake = -1;
+	n->names = names_new(n, named, n);
 	LIST_INIT(&n->transfers);
 	LIST_INIT(&n->hosts);
 	pthread_mutex_init(&n->mutex, NULL);

@@ -7,6 +7,7 @@
  * second time about a request that must go once: refused. */
 #include "transfer.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,8 +71,8 @@ static void set_manners(CURL *easy, const struct net_config *c)
 	curl_easy_setopt(easy, CURLOPT_PROXY, "");
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-	/* Otherwise whoever gives a request up waits for the thread that looks its host's name up: the
-	 * net's one thread, as long as a server of names is silent. Left alone, the thread ends by itself. */
+	/* It is told all addresses (names.h). Should it ever look one up by itself all the same, a request
+	 * that is given up must not wait, with the net's one thread, for a server of names that is silent. */
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
@@ -122,6 +123,37 @@ static bool set_request(struct transfer *t, const struct net_request *rq)
 	return true;
 }
 
+/* As libcurl will look for it. A URL that says nothing it can use is refused by itself, later. */
+static void read_name(struct transfer *t)
+{
+	CURLU *url = curl_url();
+	char *host = NULL, *port = NULL;
+	struct in_addr ignored;
+	int64_t n;
+
+	if (url && curl_url_set(url, CURLUPART_URL, t->url, 0) == CURLUE_OK &&
+	    curl_url_get(url, CURLUPART_HOST, &host, CURLU_PUNYCODE) == CURLUE_OK &&
+	    curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK &&
+	    parse_int(port, 1, 65535, &n) && host[0] != '[' && inet_pton(AF_INET, host, &ignored) != 1) {
+		t->name = xstrdup(host);
+		t->port = (int)n;
+	}
+	curl_free(host);
+	curl_free(port);
+	curl_url_cleanup(url);
+}
+
+bool transfer_set_addresses(struct transfer *t, const char *addresses)
+{
+	CLEANUP(buf_done) struct buf line;
+
+	buf_init(&line, 2048);
+	buf_printf(&line, "%s:%d:%s", t->name, t->port, addresses);
+	curl_slist_free_all(t->addresses);
+	t->addresses = line.over ? NULL : curl_slist_append(NULL, line.data);
+	return t->addresses && curl_easy_setopt(t->easy, CURLOPT_RESOLVE, t->addresses) == CURLE_OK;
+}
+
 struct transfer *transfer_new(const struct net_request *rq, const struct net_config *c)
 {
 	struct transfer *t = xcalloc(1, sizeof *t);
@@ -132,6 +164,8 @@ struct transfer *transfer_new(const struct net_request *rq, const struct net_con
 	t->done = rq->done;
 	t->arg = rq->arg;
 	buf_init(&t->answer, rq->max_body_bytes);
+	t->connect_timeout_ms = rq->connect_timeout_ms;
+	read_name(t);
 	t->easy = curl_easy_init();
 	if (!t->easy || !add_headers(t, rq->headers) || !set_request(t, rq)) {
 		transfer_free(t);
@@ -147,6 +181,8 @@ void transfer_free(struct transfer *t)
 		return;
 	curl_easy_cleanup(t->easy);
 	curl_slist_free_all(t->headers);
+	curl_slist_free_all(t->addresses);
+	free(t->name);
 	buf_done(&t->answer);
 	free(t->url);
 	free(t);

@@ -20,6 +20,11 @@ struct transfer {
 	struct host         *host;      /* of a transfer that may have to wait; NULL: goes at once */
 	char                *url;       /* until it has one */
 	int64_t              until_ms;  /* mono */
+	char                *name;      /* of the host; NULL: it has its address in the URL */
+	int                  port;
+	int64_t              name_until_ms;     /* mono; it must be known by then */
+	int                  connect_timeout_ms;
+	struct curl_slist   *addresses;
 	net_done_fn         *done;
 	void                *arg;
 	char                 words[CURL_ERROR_SIZE];
@@ -27,10 +32,14 @@ struct transfer {
 	STAILQ_ENTRY(transfer) wait;
 };
 LIST_HEAD(transfer_list, transfer);
+STAILQ_HEAD(transfer_queue, transfer);
 
 /* NULL: libcurl has no handle for us. */
 struct transfer *transfer_new(const struct net_request *rq, const struct net_config *c);
 void             transfer_free(struct transfer *t);
+
+/* "192.0.2.1,[2001:db8::1]": where its host is. False: libcurl has no memory for that. */
+bool             transfer_set_addresses(struct transfer *t, const char *addresses) MUST_USE;
 
 /* What `rc` means. Pure, as far as libcurl lets us: `out` borrows from the transfer. */
 void transfer_judge(struct transfer *t, CURLcode rc, struct net_answer *out);

@@ -1,17 +1,19 @@
 /* Names of hosts: a server of names that is silent must hold up nobody but those who ask for
- * its names. getaddrinfo() is ours here: "silent.*" takes until it is let go, and everything
- * else is this machine. */
+ * its names. getaddrinfo() is ours here: "silent…" takes until it is let go, "good…" is this
+ * machine, and nobody knows the others. Time is ours too: it can be put forward. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 #include <netdb.h>
+#include <sys/syscall.h>
 
 #include "callgate/clock.h"
 #include "callgate/mem.h"
 #include "callgate/net.h"
 #include "callgate/text.h"
+#include "names.h"
 #include "unit/socket_server.h"
 
 #define SILENT_MS 3000
@@ -23,7 +25,19 @@ static struct {
 	int             silent_most;
 	int             asked;
 	bool            let_go;
-} names = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0, 0, false };
+	bool            all_silent;
+} names = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0, 0, false, false };
+
+static _Atomic int64_t ahead_s;
+
+int clock_gettime(clockid_t clock, struct timespec *out)
+{
+	int rc = (int)syscall(SYS_clock_gettime, clock, out);
+
+	if (clock == CLOCK_BOOTTIME)    /* mono_ms() */
+		out->tv_sec += ahead_s;
+	return rc;
+}
 
 static void be_silent(void)
 {
@@ -49,12 +63,12 @@ int getaddrinfo(const char *restrict name, const char *restrict service, const s
 	(void)hints;
 	pthread_mutex_lock(&names.mutex);
 	names.asked++;
-	if (str_has_prefix(name, "silent"))
+	if (str_has_prefix(name, "silent") || names.all_silent)
 		be_silent();
 	pthread_mutex_unlock(&names.mutex);
 	if (!str_has_prefix(name, "good")) {
 		free(ai);
-		return EAI_AGAIN;
+		return str_has_prefix(name, "silent") ? EAI_AGAIN : EAI_NONAME;
 	}
 	sin->sin_family = AF_INET;
 	sin->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -80,8 +94,31 @@ static void let_all_go(void)
 	pthread_cond_broadcast(&names.changed);
 	while (names.silent)
 		pthread_cond_wait(&names.changed, &names.mutex);
-	names.let_go = false;
+	names.let_go = names.all_silent = false;
 	names.silent_most = names.asked = 0;
+	pthread_mutex_unlock(&names.mutex);
+}
+
+/* Also by those that nobody waits for. */
+static void expect_lookups(int asked, int silent_most)
+{
+	int found[2] = { -1, -1 };
+
+	for (int i = 0; i < 200 && (found[0] < asked || found[1] < silent_most); i++) {
+		usleep(5000);
+		pthread_mutex_lock(&names.mutex);
+		found[0] = names.asked;
+		found[1] = names.silent_most;
+		pthread_mutex_unlock(&names.mutex);
+	}
+	assert_int_equal(found[0], asked);
+	assert_int_equal(found[1], silent_most);
+}
+
+static void make_all_silent(void)
+{
+	pthread_mutex_lock(&names.mutex);
+	names.all_silent = true;
 	pthread_mutex_unlock(&names.mutex);
 }
 
@@ -167,8 +204,10 @@ static void a_name_is_found_for_either_kind_of_request(void **state)
 	wait_told(&told.good, 1);
 	send_to(n, "good.test", s->port, true);
 	wait_told(&told.good, 2);
+	expect_lookups(1, 0);
 	net_free(n);
 	sserver_free(s);
+	let_all_go();
 }
 
 static void a_name_nobody_knows_certainly_sent_nothing(void **state)
@@ -208,12 +247,94 @@ static void a_name_that_hangs_holds_up_nobody_else(void **state)
 	let_all_go();
 }
 
+static void one_thread_looks_a_name_up_for_all_who_ask(void **state)
+{
+	struct net *n = make_net();
+
+	(void)state;
+	for (int i = 0; i < 200; i++)
+		send_to(n, "silent.test", 80, i % 2);
+	wait_told(&told.bad, 200);
+	expect_lookups(1, 1);
+	net_free(n);
+	let_all_go();
+}
+
+static void so_many_names_are_looked_up_at_once_and_the_rest_is_told_so(void **state)
+{
+	struct net *n = make_net();
+	char name[32];
+
+	(void)state;
+	for (int i = 0; i < LOOKUPS_MAX + 10; i++) {
+		snprintf(name, sizeof name, "silent%d.test", i);
+		send_to(n, name, 80, true);
+	}
+	wait_told(&told.bad, LOOKUPS_MAX + 10);
+	expect_lookups(LOOKUPS_MAX, LOOKUPS_MAX);
+	let_all_go();
+	for (int i = 0; i < 20; i++) {    /* room again, once the net has heard of it */
+		usleep(20000);
+		send_to(n, "unknown.test", 80, true);
+		wait_told(&told.bad, LOOKUPS_MAX + 11 + i);
+		if (strstr(told.words, "unknown.test"))
+			break;
+	}
+	assert_non_null(strstr(told.words, "unknown.test"));
+	net_free(n);
+	let_all_go();
+}
+
+static void old_addresses_serve_for_a_while_when_no_new_ones_are_to_be_had(void **state)
+{
+	struct sserver *s = sserver_new(echo, NULL);
+	struct net *n = make_net();
+
+	(void)state;
+	send_to(n, "good.test", s->port, false);
+	wait_told(&told.good, 1);
+	make_all_silent();
+	ahead_s += NAME_FRESH_MS / 1000;
+	for (int i = 0; i < 5; i++) {
+		send_to(n, "good.test", s->port, i % 2);
+		wait_told(&told.good, 2 + i);
+	}
+	expect_lookups(2, 1);
+	ahead_s += NAME_OLD_MS / 1000;
+	send_to(n, "good.test", s->port, false);
+	wait_told(&told.bad, 1);
+	let_all_go();
+	send_to(n, "good.test", s->port, false);
+	wait_told(&told.good, 7);
+	net_free(n);
+	sserver_free(s);
+	let_all_go();
+}
+
+static void those_who_wait_for_a_name_are_forgotten_with_the_net(void **state)
+{
+	struct net *n = make_net();
+
+	(void)state;
+	for (int i = 0; i < 10; i++)
+		send_to(n, "silent.test", 80, i % 2);
+	usleep(50000);
+	net_free(n);
+	assert_int_equal(told.good + told.bad + told.uncertain, 0);
+	let_all_go();
+	usleep(50000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_name_is_found_for_either_kind_of_request),
 		cmocka_unit_test(a_name_nobody_knows_certainly_sent_nothing),
 		cmocka_unit_test(a_name_that_hangs_holds_up_nobody_else),
+		cmocka_unit_test(one_thread_looks_a_name_up_for_all_who_ask),
+		cmocka_unit_test(so_many_names_are_looked_up_at_once_and_the_rest_is_told_so),
+		cmocka_unit_test(old_addresses_serve_for_a_while_when_no_new_ones_are_to_be_had),
+		cmocka_unit_test(those_who_wait_for_a_name_are_forgotten_with_the_net),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
