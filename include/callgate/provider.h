@@ -60,6 +60,7 @@ struct provider_event {
 	int                      attempt;
 	char                     ref[64];       /* "" when there is nothing new            */
 	int                      retry_ms;
+	int64_t                  ago_ms;        /* of ENDED: so long ago, as far as is known; 0: now */
 	struct call_outcome      outcome;
 };
 

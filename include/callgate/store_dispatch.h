@@ -142,6 +142,7 @@ enum err store_progress(struct store *s, const struct call_progress *items, size
 struct call_end {
 	struct call_ref     call;
 	struct call_outcome outcome;    /* out: the reason as it stands now                   */
+	int64_t             ago_ms;     /* it ended so long ago; never before it was answered */
 	bool                ended;      /* out: this word ended it (false: it had ended)      */
 };
 /* The end: final state, event, money settled, destination unlocked; each exactly once. Where the

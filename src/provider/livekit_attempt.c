@@ -160,6 +160,8 @@ void attempt_tell(struct attempt *a, enum provider_event_kind kind, const struct
 		str_copy(ev.ref, sizeof ev.ref, a->room);
 	if (o)
 		ev.outcome = *o;
+	if (kind == PROVIDER_ENDED && a->left)
+		ev.ago_ms = mono_ms() - a->left_at;
 	a->lk->on_event(a->lk->arg, &ev);
 }
 
@@ -310,6 +312,7 @@ static void answered(struct attempt *a, const char *sip_call_id)
 	projects_trunk_went(&a->lk->projects, a->project, a->trunk, true);
 	projects_trunk_spoke(&a->lk->projects, a->trunk);
 	a->seen = true;
+	a->sight_at = mono_ms();
 	attempt_reached(a, LIVEKIT_STATUS_ACTIVE);
 	attempt_tell(a, PROVIDER_ACCEPTED, NULL, 0);
 	attempt_is_answered(a);

@@ -60,6 +60,8 @@ struct attempt {
 	int64_t                  gone_since;    /* absent, and nobody says how it ended; mono ms, 0: not */
 	enum attempt_left        left;
 	enum wire_livekit_reason left_reason;
+	int64_t                  left_at;       /* when it left, mono ms                       */
+	int64_t                  sight_at;      /* last seen there with our own eyes, mono ms  */
 	enum wire_livekit_status left_status;   /* what that message said, not what is known besides */
 	int                      joins;         /* how often it was said to have come */
 	int64_t                  refused_at;    /* mono ms */

@@ -197,6 +197,7 @@ static void present(struct attempt *a, const struct wire_livekit_participant *p)
 		attempt_end_left(a, p->reason);
 		return;
 	}
+	a->sight_at = mono_ms();
 	a->left = LEFT_NOT;             /* it has come back */
 	a->gone_since = 0;
 	if (a->asked)

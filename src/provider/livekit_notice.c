@@ -100,10 +100,23 @@ static void joined(struct attempt *a, const struct wire_livekit_participant *p)
 		attempt_follow(a, 0);
 }
 
+/* A message may be late, by as much as LiveKit's repetitions take, and says in whole seconds when it
+ * was: at the latest at that second's end. Clocks differ: what we saw ourselves is not taken back. */
+static int64_t left_at(const struct attempt *a, int64_t created_s)
+{
+	int64_t now = mono_ms(), late = wall_ms() - (created_s + 1) * 1000;
+	int64_t at = created_s > 0 && late > 0 ? now - late : now;
+	int64_t first = a->sight_at > a->dialed_at ? a->sight_at : a->dialed_at;
+
+	return at > first ? at : first;
+}
+
 /* While the dial's answer is awaited, it is kept for the case that the answer gets lost. */
-static void left(struct attempt *a, const struct wire_livekit_participant *p)
+static void left(struct attempt *a, const struct wire_livekit_participant *p, int64_t created_s)
 {
 	a->seen = true;
+	if (!a->left)
+		a->left_at = left_at(a, created_s);
 	a->left = for_good(p->reason) ? LEFT_FOR_GOOD : LEFT_PERHAPS;
 	a->left_reason = p->reason;
 	a->left_status = p->status;
@@ -131,7 +144,7 @@ static void hear(struct attempt *a, const struct wire_livekit_event *ev)
 		joined(a, &ev->participant);
 		break;
 	case WORD_LEFT:
-		left(a, &ev->participant);
+		left(a, &ev->participant, ev->created_s);
 		break;
 	case WORD_FINISHED:
 		if (a->stage == ATTEMPT_FOLLOWING)

@@ -50,6 +50,7 @@ struct flight {
 	/* What the database has to be told. */
 	bool                 say_ref, say_ringing, say_answered, say_uncertain, ended;
 	struct call_outcome  outcome;       /* once ended */
+	int64_t              ended_at;      /* mono ms    */
 	char                 from[E164_SIZE], to[E164_SIZE];
 	char                *variables, *agent;     /* until dialed */
 	char                *trunk_ref, *trunk_config, *provider_ref;

@@ -85,11 +85,12 @@ static void slot_freed(struct scheduler *s, struct flight *f)
 static enum err send_ends(struct scheduler *s, struct flight **f, size_t n, struct errinfo *e)
 {
 	struct call_end items[DISPATCH_BATCH_MAX];
+	int64_t now = mono_ms();
 	enum err err;
 
 	assert(n > 0 && n <= DISPATCH_BATCH_MAX);
 	for (size_t i = 0; i < n; i++)
-		items[i] = (struct call_end){ .call = flight_ref(f[i]), .outcome = f[i]->outcome };
+		items[i] = (struct call_end){ .call = flight_ref(f[i]), .outcome = f[i]->outcome, .ago_ms = now - f[i]->ended_at };
 	err = store_finish(s->store, items, n, e);
 	for (size_t i = 0; !err && i < n; i++) {
 		f[i]->outcome.reason = items[i].outcome.reason;
@@ -264,7 +265,7 @@ static void flush_strays(struct scheduler *s)
 			again[n_again++] = (struct call_retry){ .call = x->call, .outcome = x->outcome,
 			                                        .delay_ms = retry_delay(s, x->call.attempt) };
 		else
-			ends[n_ends++] = (struct call_end){ .call = x->call, .outcome = x->outcome };
+			ends[n_ends++] = (struct call_end){ .call = x->call, .outcome = x->outcome, .ago_ms = mono_ms() - x->ended_at };
 	}
 	err = answer_completed(s, ends, n_ends, &e);
 	if (!err)

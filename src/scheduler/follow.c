@@ -35,6 +35,7 @@ void flight_end(struct scheduler *s, struct flight *f, const struct call_outcome
 	if (f->ended)
 		return;
 	f->ended = true;
+	f->ended_at = mono_ms();
 	f->outcome = *outcome;
 	f->outcome.undialed &= f->outcome.never_rang && !f->intent_lost;
 	/* One that is claimed as soon as it comes back is never seen waiting too long. */
@@ -157,6 +158,7 @@ static void apply(struct scheduler *s, struct flight *f, const struct provider_e
 			confirmed(s, f, ev);
 		f->say_uncertain = false;
 		flight_end(s, f, &ev->outcome);
+		f->ended_at -= ev->ago_ms;
 		break;
 	case PROVIDER_UNCERTAIN:
 		uncertain(s, f, ev->retry_ms);
@@ -164,13 +166,13 @@ static void apply(struct scheduler *s, struct flight *f, const struct provider_e
 	}
 }
 
-void stray_end(struct scheduler *s, const struct call_ref *call, const struct call_outcome *outcome)
+void stray_end(struct scheduler *s, const struct call_ref *call, const struct call_outcome *outcome, int64_t ago_ms)
 {
 	if (s->n_strays == STRAYS_MAX) {
 		LOG_WARN("call.end_dropped", LOG_ID("call", &call->call_id));
 		return;
 	}
-	s->strays[s->n_strays++] = (struct stray){ *call, *outcome };
+	s->strays[s->n_strays++] = (struct stray){ *call, *outcome, mono_ms() - ago_ms };
 }
 
 static void take_event(struct scheduler *s, const struct provider_event *ev)
@@ -185,7 +187,7 @@ static void take_event(struct scheduler *s, const struct provider_event *ev)
 			apply(s, f, ev);
 	} else if (ev->kind == PROVIDER_ENDED && !ev->outcome.undialed) {
 		/* What was not dialed waits again already, perhaps under the same number. */
-		stray_end(s, &call, &ev->outcome);
+		stray_end(s, &call, &ev->outcome, ev->ago_ms);
 	}
 }
 

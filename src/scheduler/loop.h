@@ -33,6 +33,7 @@ struct duties {
 struct stray {
 	struct call_ref     call;
 	struct call_outcome outcome;
+	int64_t             ended_at;   /* mono ms */
 };
 
 struct put_back {
@@ -128,7 +129,7 @@ void flight_overdue(struct scheduler *s, struct flight *f, int64_t now);
 bool flight_overtaken(struct scheduler *s, struct flight *f, const struct inflight *by);
 /* Only claimed: goes back to the queue and leaves the memory. */
 void flight_put_back(struct scheduler *s, struct flight *f, int64_t now);
-void stray_end(struct scheduler *s, const struct call_ref *call, const struct call_outcome *outcome);
+void stray_end(struct scheduler *s, const struct call_ref *call, const struct call_outcome *outcome, int64_t ago_ms);
 void put_back(struct scheduler *s, const struct call_ref *call, const struct lane_key *lane);
 /* Other gateways have something to look for: tell them, soon. */
 void want_notify(struct scheduler *s, int64_t now);

@@ -415,7 +415,7 @@ static void reap_one(struct scheduler *s, const struct overdue *o, int64_t now)
 		outcome.reason = REASON_OUTCOME_UNKNOWN;
 	LOG_WARN("call.reaped", LOG_ID("call", &o->call.call_id), LOG_INT("attempt", o->call.attempt),
 	         LOG_STR("reason", call_reason_info(outcome.reason)->code));
-	stray_end(s, &o->call, &outcome);
+	stray_end(s, &o->call, &outcome, 0);
 }
 
 static void reap(struct scheduler *s, int64_t now)

@@ -76,28 +76,31 @@ _Static_assert(REASON_AGENT_HANGUP == 2 && REASON_CANCELED == 14 && REASON_CLIEN
                CALL_COMPLETED == 4 && CALL_CANCELED == 7, "the statement has these numbers");
 
 /* call_inflight_pkey, then the primary key of the one partition of calls (the bounds prune
- * the others before anything runs), then the settling. What was only claimed was no attempt. */
+ * the others before anything runs), then the settling. What was only claimed was no attempt. The
+ * end may be heard of late; its event says when it was told, as that is its place in the history. */
 static const Oid finish_types[] = {
 	OID_INT8_ARRAY, OID_UUID_ARRAY, OID_INT2_ARRAY, OID_INT2_ARRAY, OID_INT2_ARRAY, OID_INT2_ARRAY, OID_TEXT_ARRAY,
-	OID_TEXT_ARRAY, OID_UUID, OID_UUID,
+	OID_TEXT_ARRAY, OID_UUID, OID_UUID, OID_INT8_ARRAY,
 };
 static const struct pg_statement finish_statement = PG_STATEMENT("finish", finish_types,
 	"with d as (delete from call_inflight f"
 	"   using unnest($1::bigint[], $2::uuid[], $3::smallint[], $4::smallint[], $5::smallint[], $6::smallint[],"
-	"                $7::text[], $8::text[]) with ordinality x(o, c, a, state, reason, sip_code, sip_phrase, code, ix)"
+	"                $7::text[], $8::text[], $11::bigint[]) with ordinality"
+	"         x(o, c, a, state, reason, sip_code, sip_phrase, code, ago_ms, ix)"
 	"   where" PROBE("f.org_id", "x.o", "f.call_id", "x.c") "and f.attempt = x.a"
 	"   returning f.*," STATE_SQL " as final," REASON_SQL " as reason, x.sip_code, x.sip_phrase, x.code, x.ix,"
-	"             clock_timestamp() as ended_at),"
+	"             greatest(f.initiated_at, f.ringing_at, f.answered_at, clock_timestamp() - x.ago_ms * interval '1 ms')"
+	"             as ended_at, clock_timestamp() as told_at),"
 	" u as (update calls k set state = d.final, reason = d.reason, attempts = d.attempt - (d.phase = 0)::int, sip_code = d.sip_code,"
 	"     sip_phrase = d.sip_phrase, provider_code = d.code, provider_ref = d.provider_ref, agent = d.agent,"
 	"     initiated_at = d.initiated_at, ringing_at = d.ringing_at, answered_at = d.answered_at, ended_at = d.ended_at,"
 	"     billed_s =" BILLED_SQL ", charged_mc = ceil(k.rate_mc *" BILLED_SQL "/ 60.0)::bigint"
 	"   from d where" PROBE("k.org_id", "d.org_id", "k.call_id", "d.call_id") "and k.call_id between $9 and $10"
 	"   returning k.org_id, k.call_id, k.account_id, k.hold_mc, k.charged_mc, k.to_e164, k.lock_scope, d.attempt,"
-	"             k.state, k.ended_at, k.reason, k.sip_code, d.ix),"
+	"             k.state, d.told_at, k.reason, k.sip_code, d.ix),"
 	SETTLE_SQL ","
 	" ev as (insert into call_events (org_id, call_id, seq, kind, at, data)"
-	"   select org_id, call_id, attempt * 16 + 15, state, ended_at,"
+	"   select org_id, call_id, attempt * 16 + 15, state, told_at,"
 	"          jsonb_build_object('reason', reason, 'sipCode', sip_code) from u on conflict do nothing)"
 	" select ix::int, reason from u");
 
@@ -184,6 +187,7 @@ enum err store_finish(struct store *s, struct call_end *items, size_t n, struct 
 	PG_COLUMN(&a, OID_TEXT, n, pg_put_text(&a, null_if_empty(items[i].outcome.sip_phrase)));
 	PG_COLUMN(&a, OID_TEXT, n, pg_put_text(&a, null_if_empty(items[i].outcome.provider_code)));
 	put_bounds(&a, items, n);
+	PG_COLUMN(&a, OID_INT8, n, pg_put_int8(&a, items[i].ago_ms));
 	err = pg_run(s, &finish_statement, &a, &r, e);
 	if (err)
 		return err;

@@ -171,6 +171,20 @@ def test_a_livekit_of_one_tenant_is_not_believed_about_calls_of_another(gateways
 
 # ── late, twice, out of order, never ─────────────────────────────────────────────────────
 
+def test_a_talk_is_as_long_as_it_was_however_late_its_end_is_told(caller, livekit):
+    """LiveKit repeats what was not taken, and says when it was."""
+    livekit.order("participant_left", delay=6)
+    call, to = talking(caller, livekit)
+    record = caller.end(call, 20)
+    invite = livekit.invite(to)
+    talked = invite["ended"] - invite["answered"]
+    assert talked - 0.5 <= record["durations"]["talkSeconds"] <= talked + 1.5, (talked, record)
+    assert record["money"]["billableSeconds"] <= talked + 2.5
+    events = caller.client.get(f"/v1/calls/{call}/events").json
+    ended = next(one for one in events["data"] if one["type"] == "call.completed")
+    assert ended["at"] > record["timeline"]["endedAt"]      # the event's own time is when it was told
+
+
 @pytest.mark.parametrize("order", [{"delay": 2}, {"copies": 3}, {"hold": 1}], ids=["late", "twice", "out_of_order"])
 def test_messages_come_as_they_like(caller, livekit, house, order):
     livekit.order("participant_left", **order)

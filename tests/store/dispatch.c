@@ -129,6 +129,29 @@ static void a_call_goes_its_way(void **state)
 	check_books();
 }
 
+/* It is told so late, and was talked for no longer than that: nor before the answer. */
+static void an_end_is_when_it_was_and_its_event_when_it_was_told(void **state)
+{
+	static const struct { int ago_ms, billed_s; } rows[] = { { 25000, 37 }, { 0, 62 }, { 3600000, 1 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct id id = dialed_call("+12025550104");
+		struct call_end end = { .call = ref(id, 1), .outcome = { .reason = REASON_CALLEE_HANGUP }, .ago_ms = rows[i].ago_ms };
+		char text[ID_TEXT_SIZE];
+
+		id_format(&id, text);
+		progress(id, false, true, false);
+		sql("update call_inflight set initiated_at = initiated_at - interval '62 s', answered_at = answered_at - interval '61.5 s'");
+		DO(store_finish(s, &end, 1, &e));
+		assert_true(end.ended);
+		assert_int_equal(rows[i].billed_s, sql("select billed_s from calls where call_id = '%s'", text));
+		assert_int_equal(1, sql("select count(*) from calls where call_id = '%s' and ended_at >= answered_at and ended_at <= now()", text));
+		assert_int_equal(1, sql("select count(*) from call_events where call_id = '%s' and kind = 4 and at > now() - interval '5 s'", text));
+		check_books();
+	}
+}
+
 /* The wait is the project's as it stands when the call is claimed, and the bound is later by it. */
 static void a_claimed_call_knows_how_long_its_agent_is_waited_for(void **state)
 {
@@ -490,6 +513,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_call_goes_its_way, setup),
+		cmocka_unit_test_setup(an_end_is_when_it_was_and_its_event_when_it_was_told, setup),
 		cmocka_unit_test_setup(a_claimed_call_knows_how_long_its_agent_is_waited_for, setup),
 		cmocka_unit_test_setup(a_busy_call_costs_nothing, setup),
 		cmocka_unit_test_setup(claims_take_the_oldest_first_and_no_more_than_asked, setup),

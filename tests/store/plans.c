@@ -328,7 +328,7 @@ static void check_dispatch(void)
 	check_plan("progress", args, 200 * 40, NULL);
 	ARGS("%s, %s, " SAME("1::int2", "200") ", " SAME("6::int2", "200") ", " SAME("5::int2", "200") ", "
 	     SAME("486::int2", "200") ", " SAME("'x'::text", "200") ", " SAME("'x'::text", "200") ","
-	     " '00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff'",
+	     " '00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff', " SAME("0::int8", "200"),
 	     ids("org_id", 1, 200), ids("call_id", 1, 200));
 	check_plan("finish", args, 200 * 80, NULL);
 	ARGS("%s, %s, " SAME("1::int2", "200") ", " SAME("9::int2", "200") ", " SAME("503::int2", "200") ", " SAME("1000", "200") ", "

@@ -7,6 +7,7 @@
 /* ── is it LiveKit's ────────────────────────────────────────────────────────────── */
 
 static char event_text[1024], token_text[2048];
+static int64_t created_s = 1700000032;
 
 /* As LiveKit writes it; `leg` is the identity, NULL for the room's own. */
 static const char *event_of(const char *name, const char *in_room, const char *leg, const char *reason, const char *status)
@@ -17,7 +18,7 @@ static const char *event_of(const char *name, const char *in_room, const char *l
 		snprintf(who, sizeof who, "\"participant\":{\"sid\":\"PA_x\",\"identity\":\"%s\",\"kind\":\"SIP\",\"attributes\":{"
 		         "\"sip.callStatus\":\"%s\"},\"disconnectReason\":\"%s\"},", leg, status, reason);
 	snprintf(event_text, sizeof event_text, "{\"event\":\"%s\",\"room\":{\"sid\":\"RM_x\",\"name\":\"%s\"},%s"
-	         "\"id\":\"EV_x\",\"createdAt\":\"1700000032\"}", name, in_room, who);
+	         "\"id\":\"EV_x\",\"createdAt\":\"%lld\"}", name, in_room, who, (long long)created_s);
 	return event_text;
 }
 
@@ -279,6 +280,42 @@ static void a_talk_is_over_when_livekit_says_so(void **state)
 	hear("participant_left", "CLIENT_INITIATED", "hangup");         /* again: at most a repetition */
 	assert_int_equal(next(PROVIDER_ENDED).outcome.reason, REASON_CALLEE_HANGUP);
 	nothing_for(100);
+}
+
+/* Said `late_s` after it was, of a talk that was watched for so long and then not any more; how long
+ * ago it ended. */
+static int64_t late_end(int late_s, int watched_ms, int unwatched_ms)
+{
+	int64_t ago;
+
+	memset(script.count, 0, sizeof script.count);
+	room[0] = '\0';
+	say(GET, 200, LEG("active"));
+	answered_call();
+	usleep((useconds_t)watched_ms * 1000);
+	say(GET, 503, "");
+	usleep((useconds_t)unwatched_ms * 1000);
+	created_s = now_s() - late_s;
+	hear("participant_left", "CLIENT_INITIATED", "hangup");
+	ago = next(PROVIDER_ENDED).ago_ms;
+	wait_count(DELETE, 1);
+	created_s = 1700000032;
+	return ago;
+}
+
+static void a_late_message_says_when_it_was(void **state)
+{
+	(void)state;
+	assert_in_range(late_end(3, 0, 3500), 1900, 3100);      /* in whole seconds, at the latest */
+	assert_int_equal(late_end(0, 0, 1200), 0);
+	assert_int_equal(late_end(-30, 0, 100), 0);             /* by a clock that is ahead of ours */
+}
+
+static void what_was_seen_itself_is_not_taken_back(void **state)
+{
+	(void)state;
+	assert_in_range(late_end(25, 0, 400), 250, 1500);       /* the answer */
+	assert_in_range(late_end(25, 600, 200), 100, 700);      /* a look */
 }
 
 static void a_lost_answer_is_made_up_for_by_a_message(void **state)
@@ -576,6 +613,8 @@ int main(void)
 		TEST(what_is_genuine_may_still_be_useless),
 		TEST(only_the_project_that_placed_the_call_is_believed),
 		TEST(a_talk_is_over_when_livekit_says_so),
+		TEST(a_late_message_says_when_it_was),
+		TEST(what_was_seen_itself_is_not_taken_back),
 		TEST(a_lost_answer_is_made_up_for_by_a_message),
 		TEST(a_message_that_comes_before_the_loss_is_remembered),
 		TEST(the_dials_answer_knows_more_than_a_message),

@@ -36,6 +36,7 @@ struct row {
 	bool                cancel;         /* its client has asked for its end */
 	const char         *driver;
 	struct call_outcome outcome;
+	int64_t             ago_ms;
 	char                ref[32];        /* as the intent has it */
 };
 
@@ -333,6 +334,7 @@ enum err store_finish(struct store *s, struct call_end *items, size_t n, struct 
 			continue;
 		r->where = ENDED;
 		r->outcome = items[i].outcome;
+		r->ago_ms = items[i].ago_ms;
 		base.finishes++;
 	}
 	unlock();
@@ -1082,6 +1084,30 @@ static void a_cancel_is_found_though_nobody_tells_of_it(void **state)
 	assert_int_equal(carrier.hangups, 1);
 }
 
+static void an_end_that_is_heard_of_late_was_then(void **state)
+{
+	struct row *known = add(QUEUED, 0), *other;
+	struct provider_event ev = { .kind = PROVIDER_ENDED, .org_id = 1, .attempt = 1, .ago_ms = 4000,
+	                             .outcome = { .reason = REASON_CALLEE_HANGUP } };
+
+	(void)state;
+	carrier.dial_says = PROVIDER_ACCEPTED;
+	start();
+	until_dialed(1);
+	ev.call_id = known->id;
+	carrier.on_event(carrier.arg, &ev);
+	until(known, ENDED);
+	assert_in_range(known->ago_ms, 4000, 6000);
+	lock();
+	other = add(INFLIGHT, 3);
+	other->gateway = base.gateway;
+	ev.call_id = other->id;
+	unlock();
+	carrier.on_event(carrier.arg, &ev);
+	until(other, ENDED);
+	assert_in_range(other->ago_ms, 4000, 6000);
+}
+
 static void after_a_cancel_there_is_no_other_attempt(void **state)
 {
 	struct row *r = add(QUEUED, 0);
@@ -1314,6 +1340,7 @@ int main(void)
 		TEST(what_a_dead_gateway_may_have_dialed_is_asked_about),
 		TEST(a_lost_lease_gives_calls_up_and_adopts_them_as_uncertain),
 		TEST(a_call_dialed_after_a_lost_intent_is_not_dialed_again_when_the_lease_goes),
+		TEST(an_end_that_is_heard_of_late_was_then),
 		TEST(the_last_word_of_a_call_not_in_memory_counts),
 		TEST(a_call_not_in_memory_that_completed_was_answered),
 		TEST(a_call_whose_end_is_asked_for_is_hung_up),
