@@ -118,7 +118,8 @@ struct dry_run {
 	int64_t            rate_mc, hold_mc;            /* the rate is per minute           */
 	int                increment_s, minimum_s;
 	char               rate_prefix[E164_SIZE];      /* "": the project's own rate       */
-	int64_t            earliest_ms; /* UTC; 0: not known, or the trunk places no calls  */
+	enum call_wait     blocked;     /* WAIT_TRUNK, WAIT_CAPACITY: it would wait for that */
+	int64_t            earliest_ms; /* UTC; 0: not known, or blocked                    */
 };
 void dry_run_done(struct dry_run *d);
 

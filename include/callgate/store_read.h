@@ -17,6 +17,9 @@ enum call_wait {
 	WAIT_SCHEDULE,          /* the time it is planned for                        */
 	WAIT_DESTINATION,       /* it is due, but another call to the number lives   */
 	WAIT_RETRY,             /* the time of its next attempt                      */
+	WAIT_TRUNK,             /* somebody who switches its trunk on                */
+	WAIT_CAPACITY,          /* … or makes a limit of 0 larger: its trunk's, its
+	                         * project's or its organization's                   */
 	WAIT_COUNT
 };
 

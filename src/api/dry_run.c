@@ -97,6 +97,8 @@ static void write_answer(struct buf *b, const struct create_item *item, const st
 	jsonw_time(b, item->call.scheduled_ms);
 	JSONW_LIT(b, ",\"earliestStartAt\":");
 	jsonw_time(b, d->earliest_ms);
+	JSONW_LIT(b, ",\"blockedBy\":");
+	jsonw_str(b, d->blocked == WAIT_TRUNK ? "trunk" : d->blocked == WAIT_CAPACITY ? "capacity" : NULL);
 	buf_char(b, '}');
 }
 

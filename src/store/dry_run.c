@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "admit_rules.h"
+#include "blocked.h"
 #include "callgate/text.h"
 #include "keys_used.h"
 
@@ -23,7 +24,9 @@ static const Oid dry_types[] = { CONTEXT_TYPES, OID_TEXT, OID_TIMESTAMPTZ, OID_B
 static const struct pg_statement dry_statement = PG_STATEMENT("dry_run", dry_types,
 	"with x as materialized ("
 	"  select c.o as org_id, c.prio, n.trunk_id, p.account_id, m.user_id is not null as member, k.test," CONTEXT_PRICE_SQL ","
-	"         " SCOPE_SQL("$10") ", t.name, t.cps_milli, t.enabled and t.cps_milli > 0 and t.max_concurrent > 0 as places,"
+	"         " SCOPE_SQL("$10") ", t.name, t.cps_milli, n.trunk_id is not null as places,"
+	"         case when m.user_id is not null then "
+	          BLOCKED_SQL("c.o", "p.project_id", "case when k.test then 0 else n.trunk_id end") " else 0 end as blocked,"
 	"         case when $9 > now() then $9 end as due, case when " REFUSED_KEY " else 0 end as no_key, 0"
 	          BIT_OF("c.pj is not null", REFUSED_PROJECT) BIT_OF("m.user_id is not null", REFUSED_LENGTH)
 	          BIT_OF("c.f is not null", REFUSED_NUMBER) BIT_OF("n.e164 is not null", REFUSED_POOL)
@@ -31,7 +34,7 @@ static const struct pg_statement dry_statement = PG_STATEMENT("dry_run", dry_typ
 	"         k.user_id is not null and k.last_used_on is distinct from current_date as unused_today"
 	"  from " CONTEXT_SQL "),"
 	" i as materialized ("
-	"  select org_id, account_id, prio, trunk_id, member, test, ring_timeout_s, max_duration_s, name, cps_milli, places, due,"
+	"  select org_id, account_id, prio, trunk_id, member, test, ring_timeout_s, max_duration_s, name, cps_milli, places, blocked, due,"
 	"         no_key, refused, unused_today, coalesce(rate[1], rate_mc) as rate_mc,"
 	"         coalesce(rate[2], increment_s)::int as increment_s, coalesce(rate[3], minimum_s)::int as minimum_s,"
 	"         coalesce(rate[4], hold_mc) as hold_mc, left($8, rate[5]::int) as prefix,"
@@ -42,8 +45,8 @@ static const struct pg_statement dry_statement = PG_STATEMENT("dry_run", dry_typ
 	          BIT_OF("i.member and i.rate_mc > 0", REFUSED_CREDITS) BIT_OF("true", REFUSED_BUSY) " end,"
 	"        case when not i.test then i.name end, i.no_key = 0 and i.member and $8 is not null, i.ring_timeout_s::int,"
 	"        i.max_duration_s::int, i.rate_mc, i.hold_mc, i.increment_s, i.minimum_s, i.prefix,"
-	"        case when i.test then coalesce(i.due, now()) when i.places then greatest(i.due, now() + " WAITING_SQL
-	"          * 1000000 / i.cps_milli * interval '1 ms') end, i.unused_today"
+	"        case when i.blocked > 0 then null when i.test then coalesce(i.due, now()) when i.places then greatest(i.due, now() + " WAITING_SQL
+	"          * 1000000 / i.cps_milli * interval '1 ms') end, i.unused_today, i.blocked"
 	" from i left join lateral (select a.balance_mc - a.held_mc as free_mc from credit_accounts a"
 	"  where a.org_id = i.org_id and a.account_id = i.account_id limit 1) a on true");
 
@@ -100,6 +103,7 @@ static void read_answer(const PGresult *r, struct dry_run *out)
 		return;
 	out->trunk = pg_dup_text(r, 0, 1);
 	out->earliest_ms = pg_get_ms(r, 0, 10);
+	out->blocked = (enum call_wait)pg_get_int4(r, 0, 12);
 }
 
 enum err store_dry_run(struct store *s, const struct admission *rq, const struct admit_rules *rules, struct dry_run *out,

@@ -5,13 +5,14 @@
 #include "callgate/store_calls.h"
 #include "callgate/text.h"
 #include "attempts.h"
+#include "blocked.h"
 #include "keys_used.h"
 #include "pg.h"
 
 /* Indexes: api_keys_pkey, the one partition's calls primary key (pruned by call_id for
  * each row; the bounds of all prune most before anything runs, and preparing to read a
  * partition costs more than reading a call), project_members_pkey, projects_pkey,
- * call_inflight_pkey, call_schedule_pkey (only of calls that wait). While a call lives, its state and times stand in
+ * call_inflight_pkey, call_schedule_pkey and those of blocked.h (only of calls that wait). While a call lives, its state and times stand in
  * call_inflight; afterwards in calls. The look-ups with a limit are remembered within the
  * statement: most of a batch are calls of one project. */
 static const Oid read_types[] = { OID_INT8_ARRAY, OID_BYTEA_ARRAY, OID_UUID_ARRAY, OID_UUID, OID_UUID };
@@ -30,7 +31,9 @@ static const struct pg_statement read_statement = PG_STATEMENT("calls_read", rea
 	"          from call_schedule w"
 	"          where w.org_id = c.org_id and w.call_id = c.call_id) end,"
 	"       c.trunk_name, c.driver, c.rate_mc, c.increment_s, c.minimum_s, c.rate_prefix,"
-	"       c.attempts > 1 or (c.attempts = 1 and c.initiated_at is null)"
+	"       c.attempts > 1 or (c.attempts = 1 and c.initiated_at is null),"
+	"       case when c.ended_at is null and f.call_id is null then "
+	          BLOCKED_SQL("c.org_id", "c.project_id", "c.trunk_id") " else 0 end"
 	" from unnest($1::bigint[], $2::bytea[], $3::uuid[]) with ordinality r(o, h, id, ix)"
 	" left join api_keys k on" PROBE("k.org_id", "r.o", "k.key_hash", "r.h") "and k.revoked_at is null"
 	"      and (k.expires_at is null or k.expires_at > now())"
@@ -98,7 +101,7 @@ static void read_wait(const PGresult *r, int row, struct call_record *c)
 	if (c->ended_ms || c->state != CALL_QUEUED)
 		c->waiting = WAIT_NONE;
 	else if (pg_null(r, row, 34))
-		c->waiting = WAIT_TURN;
+		c->waiting = pg_get_int4(r, row, 42) ? (enum call_wait)pg_get_int4(r, row, 42) : WAIT_TURN;
 	else if (at & 1)
 		c->waiting = WAIT_RETRY;
 	else

@@ -52,6 +52,7 @@ static void write_plan(struct buf *b, const struct call_record *r)
 	static const char *const prios[] = { "high", "normal", "low" };
 	static const char *const waits[] = {
 		[WAIT_TURN] = "turn", [WAIT_SCHEDULE] = "schedule", [WAIT_DESTINATION] = "destination", [WAIT_RETRY] = "retry",
+		[WAIT_TRUNK] = "trunk", [WAIT_CAPACITY] = "capacity",
 	};
 	_Static_assert(ARRAY_LEN(waits) == WAIT_COUNT, "a wait lacks its name");
 

@@ -70,8 +70,14 @@ def test_a_call_that_waits_for_its_next_attempt_says_so(gateways, world):
 def test_what_a_queued_call_waits_for(house, tenant, caller):
     tenant.set_trunk(max_concurrent=0)
     call = caller.call()
-    assert caller.get(call)["waiting"] == {"for": "turn", "until": None}
+    assert caller.get(call)["waiting"] == {"for": "capacity", "until": None}
+    tenant.set_trunk(max_concurrent=0, enabled=False)
+    assert caller.get(call)["waiting"] == {"for": "trunk", "until": None}
     db, org = house.database, tenant.org_id
+    db.execute("update projects set max_concurrent = 0 where org_id = %s", org)
+    tenant.set_trunk(max_concurrent=0, enabled=True)
+    assert caller.get(call)["waiting"] == {"for": "capacity", "until": None}
+    db.execute("update projects set max_concurrent = null where org_id = %s", org)
 
     def put(run_at, scheduled_at, locked, looked_for=False):
         db.execute("delete from call_queue where org_id = %s and call_id = %s", org, call)

@@ -173,6 +173,45 @@ static void those_who_wait_before_it_take_their_time(void **state)
 	sql("truncate call_queue");
 }
 
+static void blocked_by(enum call_wait what, const char *break_sql, const char *mend_sql)
+{
+	struct admission a = make_admission("+12025550100");
+	struct dry_run d;
+
+	sql("%s", break_sql);
+	d = ask(&a);
+	assert_int_equal(what, d.blocked);
+	assert_int_equal(0, d.n_refusals);
+	assert_int_equal(0, d.earliest_ms);
+	dry_run_done(&d);
+	sql("%s", mend_sql);
+	d = ask(&a);
+	assert_int_equal(WAIT_NONE, d.blocked);
+	assert_true(d.earliest_ms > 0);
+	dry_run_done(&d);
+}
+
+static void what_nothing_would_dial_says_so(void **state)
+{
+	struct admission a = make_admission("+12025550100");
+	struct dry_run d;
+
+	(void)state;
+	reset();
+	blocked_by(WAIT_TRUNK, "update trunks set enabled = false", "update trunks set enabled = true");
+	blocked_by(WAIT_CAPACITY, "update trunks set max_concurrent = 0", "update trunks set max_concurrent = 10");
+	blocked_by(WAIT_CAPACITY, "update projects set max_concurrent = 0", "update projects set max_concurrent = null");
+	blocked_by(WAIT_CAPACITY, "update projects set cps_milli = 0", "update projects set cps_milli = null");
+	blocked_by(WAIT_CAPACITY, "update organizations set max_concurrent = 0", "update organizations set max_concurrent = null");
+	/* A test key's call needs no trunk. */
+	sql("update trunks set enabled = false");
+	sha256(KEY_TEXT "t", strlen(KEY_TEXT) + 1, a.key_hash);
+	d = ask(&a);
+	assert_int_equal(WAIT_NONE, d.blocked);
+	dry_run_done(&d);
+	sql("update trunks set enabled = true");
+}
+
 static void a_scheduled_call_does_not_mind_who_is_called_now(void **state)
 {
 	struct admission a = make_admission("+12025550100");
@@ -213,6 +252,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_valid_is_left_out),
 		cmocka_unit_test(the_longest_prefix_prices_it),
 		cmocka_unit_test(those_who_wait_before_it_take_their_time),
+		cmocka_unit_test(what_nothing_would_dial_says_so),
 		cmocka_unit_test(a_scheduled_call_does_not_mind_who_is_called_now),
 		cmocka_unit_test(a_test_key_is_not_charged_and_has_no_trunk),
 	};

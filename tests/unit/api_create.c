@@ -301,7 +301,7 @@ static void a_dry_run_tells_all_and_admits_nothing(void **state)
 		"\"to\":\"+886987654321\",\"trunk\":{\"name\":\"twilio-main\"},\"ringTimeoutSeconds\":60,"
 		"\"maxDurationSeconds\":600,\"holdMilliCents\":9000,\"rate\":{\"prefix\":\"+8869\",\"milliCentsPerMinute\":900,"
 		"\"incrementSeconds\":6,\"minimumSeconds\":30},\"scheduledAt\":null,"
-		"\"earliestStartAt\":\"2026-11-20T08:32:00.123Z\"}");
+		"\"earliestStartAt\":\"2026-11-20T08:32:00.123Z\",\"blockedBy\":null}");
 	request_free(f);
 }
 
@@ -319,7 +319,7 @@ static void a_dry_run_lists_the_bodys_mistakes_before_what_the_database_says(voi
 	CHECK_BODY_HAS(f, "},{\"status\":400,\"code\":\"number_inactive\",");
 	CHECK_BODY_HAS(f, "},{\"status\":402,\"code\":\"insufficient_credits\",");
 	CHECK_BODY_HAS(f, "\"to\":null,\"trunk\":null,\"ringTimeoutSeconds\":null,\"maxDurationSeconds\":null,"
-	                  "\"holdMilliCents\":null,\"rate\":null,\"scheduledAt\":null,\"earliestStartAt\":null}");
+	                  "\"holdMilliCents\":null,\"rate\":null,\"scheduledAt\":null,\"earliestStartAt\":null,\"blockedBy\":null}");
 	assert_null(given.to);
 	assert_string_equal(given_project, "p");
 	request_free(f);

@@ -121,6 +121,15 @@ static void a_waiting_call_says_for_what_and_until_when_if_that_is_known(void **
 	wire_call_record_write(&out, &r);
 	check_has("\"waiting\":{\"for\":\"destination\",\"until\":null}");
 	buf_clear(&out);
+	r.waiting = WAIT_TRUNK;
+	r.wait_until_ms = 0;
+	wire_call_record_write(&out, &r);
+	check_has("\"waiting\":{\"for\":\"trunk\",\"until\":null}");
+	buf_clear(&out);
+	r.waiting = WAIT_CAPACITY;
+	wire_call_record_write(&out, &r);
+	check_has("\"waiting\":{\"for\":\"capacity\",\"until\":null}");
+	buf_clear(&out);
 	r.waiting = WAIT_NONE;
 	r.state = CALL_RINGING;
 	wire_call_record_write(&out, &r);
