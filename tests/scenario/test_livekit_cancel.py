@@ -59,6 +59,18 @@ def test_what_waits_for_its_agent_is_never_dialed(house, livekit):
     assert not livekit.invites(to)
 
 
+def test_a_room_that_was_just_being_made_does_not_stay(caller, livekit):
+    to = destination()
+    livekit.rule("CreateRoom", before=1)
+    call = caller.call(to)
+    until("the room is asked for", lambda: livekit.requests("CreateRoom"))
+    assert cancel(caller, call).status == 200
+    assert not livekit.get("made")
+    until("the room is made", lambda: livekit.get("made"))
+    livekit.until_empty(5)
+    assert not livekit.invites(to)
+
+
 def test_a_livekit_that_is_away_is_asked_again(caller, livekit):
     to = destination()
     livekit.rule(life=RINGS)
