@@ -113,3 +113,16 @@ def test_every_route_stands_in_the_table():
     """The table at the top of docs/api.md lists exactly the routes there are."""
     table = set(re.findall(r"^\| `([A-Z]+) (/[^`]*)` \|", PAGES["api.md"].read_text(), re.M))
     assert table == routes()
+
+
+def test_every_code_of_the_livekit_driver_is_explained():
+    """They stand in the records of calls; a new one is not done before a reader can look it up."""
+    code = r'"([a-z][a-z_]+)"'
+    said, codes = r"outcome\(\s*REASON_\w+,[^;]*;|end_undialed\(\w+,[^;]*;|provider_code,[^;]*;", set()
+    for path in sorted((TOP / "src" / "provider").glob("livekit*.c")):
+        source = path.read_text()
+        codes |= {name for part in re.findall(said, source) for name in re.findall(code, part)}
+        codes |= set(re.findall(r"(?:NOBODY|SERVER|TRUNK|SIP),\s*" + code + r"\s*\}", source))
+    page = (TOP / "docs" / "livekit.md").read_text()
+    assert {"ring_timeout", "unreachable", "gone"} < codes
+    assert not {name for name in codes if f"`{name}`" not in page}
