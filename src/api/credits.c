@@ -9,6 +9,7 @@
 #include "callgate/wire_money.h"
 #include "errors.h"
 #include "handlers.h"
+#include "query.h"
 
 #define LIMIT_MAX 100
 #define LIMIT_DEFAULT 20
@@ -76,17 +77,17 @@ struct page {
 
 static void read_query(const struct http_request *rq, const struct route_args *args, struct page *p)
 {
-	const char *limit = http_query(rq, "limit"), *cursor = http_query(rq, "cursor");
+	static const char *const names[] = { "limit", "cursor" };
+	const char *cursor = http_query(rq, "cursor");
 
 	memset(p, 0, sizeof *p);
 	project_of(args, p->project);
-	p->limit = LIMIT_DEFAULT;
-	if (limit && !parse_int(limit, 1, LIMIT_MAX, &p->limit)) {
+	query_only(rq, names, ARRAY_LEN(names), &p->problems);
+	p->limit = query_int(rq, "limit", 1, LIMIT_MAX, LIMIT_DEFAULT, &p->problems);
+	if (p->problems.count)
 		p->error = API_VALIDATION_FAILED;
-		wire_problem_add(&p->problems, "", "limit must be a whole number from 1 to %d", LIMIT_MAX);
-	} else if (cursor && !wire_ledger_cursor_read(args->key.org, p->project, cursor, &p->after)) {
+	else if (cursor && !wire_ledger_cursor_read(args->key.org, p->project, cursor, &p->after))
 		p->error = API_CURSOR_INVALID;
-	}
 }
 
 static void fill_page(struct http_request *rq, const struct route_args *args, const struct page *p,
@@ -100,8 +101,9 @@ static void fill_page(struct http_request *rq, const struct route_args *args, co
 		last = (struct ledger_place){ entries[n - 1].at_us, entries[n - 1].id };
 		wire_ledger_cursor_write(args->key.org, p->project, &last, next);
 		buf_init(&link, HTTP_LINK_MAX + 1);
-		buf_printf(&link, "</v1/projects/%s/credits/ledger?limit=%" PRId64 "&cursor=%s>; rel=\"next\"", p->project,
-		           p->limit, next);
+		buf_str(&link, "</v1/projects/");
+		query_escape(&link, p->project);
+		buf_printf(&link, "/credits/ledger?limit=%" PRId64 "&cursor=%s>; rel=\"next\"", p->limit, next);
 		out->link = buf_take(&link, NULL);
 	}
 	buf_init(&b, LIMIT_MAX * WIRE_LEDGER_ENTRY_MAX);

@@ -20,7 +20,7 @@ void query_unknown(const char *name, struct wire_problems *ps);
 int64_t query_int(const struct http_request *rq, const char *name, int64_t min, int64_t max, int64_t def,
                   struct wire_problems *ps);
 
-/* Adds `text` as it may stand in a query. */
+/* Adds `text` as it may stand in a query, or in one part of a path. */
 void query_escape(struct buf *b, const char *text);
 
 #endif

@@ -84,6 +84,21 @@ static void a_cursor_leads_on_and_belongs_to_its_project(void **state)
 	CHECK_ANSWER(get(LEDGER, "cursor", ""), 400, CODE("cursor_invalid"));
 }
 
+/* An organization names its projects as it likes. */
+static void a_link_is_one_whatever_the_projects_name(void **state)
+{
+	static const char begin[] = "</v1/projects/a%20b%3E%3B%C3%A4/credits/ledger?limit=2&cursor=";
+	struct fake_request *f = get("/v1/projects/a b>;\xc3\xa4/credits/ledger", "limit", "2");
+
+	(void)state;
+	send_request(f);
+	wait_reply(f);
+	assert_int_equal(f->reply.status, 200);
+	assert_non_null(f->reply.link);
+	assert_memory_equal(f->reply.link, begin, sizeof begin - 1);
+	request_free(f);
+}
+
 static void a_limit_is_from_1_to_100(void **state)
 {
 	static const char *const bad[] = { "0", "101", "-1", "x", "", "1.5" };
@@ -102,6 +117,7 @@ int main(void)
 		T(a_member_sees_what_there_is_what_is_held_and_what_is_left),
 		T(another_project_is_none),
 		T(a_cursor_leads_on_and_belongs_to_its_project),
+		T(a_link_is_one_whatever_the_projects_name),
 		T(a_limit_is_from_1_to_100),
 	};
 
