@@ -19,7 +19,7 @@ static int lane_weight(const struct tenants *t, const struct lane *lane, int64_t
 {
 	static const int by_prio[] = { 16, 4, 1 };
 	int prio = lane->place.key.prio > 2 ? 2 : lane->place.key.prio;
-	int64_t raised = t->ageing_us > 0 && lane->since_us > 0 ? (now_us - lane->since_us) / t->ageing_us : 0;
+	int64_t raised = t->ageing_us > 0 && lane->since_us < now_us ? (now_us - lane->since_us) / t->ageing_us : 0;
 
 	prio = raised >= prio ? 0 : raised > 0 ? prio - (int)raised : prio;
 	return by_prio[prio] * (lane->project->limits.weight > 0 ? lane->project->limits.weight : 1);

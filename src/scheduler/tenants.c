@@ -127,6 +127,7 @@ struct lane *tenants_lane(struct tenants *t, const struct lane_key *key, int64_t
 	if (!made)
 		return lane;
 	lane->want = -1;
+	lane->since_us = INT64_MAX;
 	lane->org = tenants_org(t, key->org_id, now_us);
 	lane->project = tenants_project(t, key->org_id, key->project_id, now_us);
 	lane->trunk = tenants_trunk(t, key->org_id, key->trunk_id, now_us);
@@ -217,7 +218,7 @@ void lane_drained(struct tenants *t, struct lane *lane)
 	if (!lane->waiting)
 		return;
 	lane->waiting = false;
-	lane->since_us = 0;
+	lane->since_us = INT64_MAX;
 	TAILQ_REMOVE(&org->waiting, lane, link);
 	if (TAILQ_EMPTY(&org->waiting)) {
 		org->active = false;

@@ -49,7 +49,8 @@ struct lane {
 	int                deficit;
 	int                want;        /* index in the plan, -1 outside of it */
 	struct id          low;         /* nothing visible waits at or below   */
-	int64_t            since_us;    /* since when the call claimed last had waited, mono; 0: not known */
+	int64_t            since_us;    /* since when the call claimed last had waited, mono; may be
+	                                 * before the machine's start; INT64_MAX: not known */
 	TAILQ_ENTRY(lane)  link;
 };
 TAILQ_HEAD(lane_list, lane);

@@ -276,7 +276,7 @@ static void who_waits_long_has_the_share_of_a_higher_priority(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(shares); i++) {
-		int64_t now = 100000 * SECOND;
+		int64_t now = (i % 2 ? 60 : 100000) * SECOND;   /* the machine may be younger than its calls */
 		struct tenants t;
 		struct queue_of q[3];
 
@@ -306,7 +306,7 @@ static void a_lane_that_was_emptied_begins_young(void **state)
 	fair_waited(&t, &q[0].lane, 1, SECOND);
 	q[0].backlog = 1;
 	claim(&t, q, 1, 10, SECOND, false);
-	assert_int_equal(tenants_lane(&t, &q[0].lane, SECOND)->since_us, 0);
+	assert_int_equal(tenants_lane(&t, &q[0].lane, SECOND)->since_us, INT64_MAX);
 	tenants_done(&t);
 }
 
