@@ -60,6 +60,7 @@ enum err httpc_ask(const struct httpc_request *rq, int *status, struct buf *body
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(c, CURLOPT_PROXY, "");
 	curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(c, CURLOPT_QUICK_EXIT, 1L);    /* its time is over then, whatever a server of names does */
 	curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)rq->timeout_ms);
 	curl_easy_setopt(c, CURLOPT_ERRORBUFFER, words);
 	curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);

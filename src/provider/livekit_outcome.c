@@ -14,14 +14,14 @@ static const struct sip_row {
 	int              code;
 	enum call_reason reason;
 	bool             never_rang;
-	bool             trunk;         /* the trunk is at fault, not the number */
+	bool             trunk;         /* the trunk is at fault; not who it is that calls, and whom */
 } sip_rows[] = {
 	{ 400, REASON_CONFIGURATION,       true,  false },
-	{ 401, REASON_CONFIGURATION,       true,  true  },
-	{ 402, REASON_CONFIGURATION,       true,  true  },
+	{ 401, REASON_CONFIGURATION,       true,  false },
+	{ 402, REASON_CONFIGURATION,       true,  false },
 	{ 403, REASON_CONFIGURATION,       true,  false },
 	{ 404, REASON_INVALID_NUMBER,      true,  false },
-	{ 407, REASON_CONFIGURATION,       true,  true  },
+	{ 407, REASON_CONFIGURATION,       true,  false },
 	{ 408, REASON_NO_ANSWER,           false, false },
 	{ 410, REASON_INVALID_NUMBER,      true,  false },
 	{ 428, REASON_CONFIGURATION,       true,  false },     /* caller identity (STIR) */

@@ -229,6 +229,8 @@ static void blame_falls_on_the_trunk_for_its_own_faults_only(void **state)
 	static const struct { int status; const char *code, *msg; int sip; enum livekit_blame blame; } rows[] = {
 		{ 429, "resource_exhausted", "", 486, LIVEKIT_BLAME_NOBODY },
 		{ 412, "failed_precondition", "", 503, LIVEKIT_BLAME_TRUNK },
+		{ 401, "unauthenticated", "", 407, LIVEKIT_BLAME_NOBODY },      /* it answers, and the password is ours */
+		{ 403, "permission_denied", "", 402, LIVEKIT_BLAME_NOBODY },
 		{ 408, "canceled", "transaction failed to complete (0 intermediate responses)", 0, LIVEKIT_BLAME_TRUNK },
 		{ 408, "canceled", "sip request timed out", 0, LIVEKIT_BLAME_NOBODY },
 		{ 503, "unavailable", "no response from servers", 0, LIVEKIT_BLAME_SIP },
