@@ -281,8 +281,10 @@ struct call_outcome livekit_judge_left(enum wire_livekit_status last, enum wire_
 	if (hung_up)
 		return outcome(REASON_CANCELED, "canceled");
 	switch (reason) {
-	case LIVEKIT_USER_REJECTED:             /* 486, 603, 403, 488: which of them is not told */
-		return outcome(REASON_DECLINED, "user_rejected");
+	/* 486, 603, 403, 488: which of them is not told. A busy callee has not declined; what is certain
+	 * is that nobody answered. */
+	case LIVEKIT_USER_REJECTED:
+		return outcome(REASON_NO_ANSWER, "user_rejected");
 	case LIVEKIT_USER_UNAVAILABLE:
 		return outcome(REASON_NO_ANSWER, "user_unavailable");
 	case LIVEKIT_SIP_TRUNK_FAILURE:

@@ -276,15 +276,15 @@ def while_ringing(serve, line, callee, webhooks, ring_timeout_s=20, count=3, **s
 
 
 # What became of it is told once by the dial's answer, which the dead gateway did not hear, and once by
-# webhook: busy is then "declined", because the SIP code is not in it. Without webhooks a call is
+# webhook: busy is then "no_answer", because the SIP code is not in it. Without webhooks a call is
 # looked at now and then, so its end may stay unknown; but nothing untrue may be said of it.
 KILLED = {
     ("slow talker", True): {("completed", "callee_hangup")},
     ("slow talker", False): {("completed", "callee_hangup"), ("failed", "outcome_unknown")},
     ("ringer", True): {("no_answer", "no_answer")},
     ("ringer", False): {("no_answer", "no_answer"), ("failed", "outcome_unknown")},
-    ("busy later", True): {("failed", "declined"), ("busy", "busy")},
-    ("busy later", False): {("busy", "busy"), ("failed", "declined"), ("failed", "outcome_unknown")},
+    ("busy later", True): {("no_answer", "no_answer"), ("busy", "busy")},
+    ("busy later", False): {("busy", "busy"), ("no_answer", "no_answer"), ("failed", "outcome_unknown")},
 }
 
 

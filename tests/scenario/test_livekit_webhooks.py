@@ -86,7 +86,7 @@ def test_our_side_hanging_up_is_told_apart(caller, livekit):
     assert told(caller.end(caller.call(to), 10)) == ("completed", "agent_hangup")
 
 
-@pytest.mark.parametrize("life, expected", [({"sip": 486}, ("failed", "declined")), ({"sip": 480}, ("no_answer", "no_answer")),
+@pytest.mark.parametrize("life, expected", [({"sip": 486}, ("no_answer", "no_answer")), ({"sip": 480}, ("no_answer", "no_answer")),
                                             ({"sip": 503}, ("failed", "carrier_unavailable"))], ids=["486", "480", "503"])
 def test_a_fate_that_nobody_could_tell_is_told_by_a_message(caller, livekit, life, expected):
     """The answer to the dial got lost, and the leg has gone before anybody looked."""

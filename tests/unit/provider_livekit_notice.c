@@ -330,7 +330,8 @@ static void a_lost_answer_is_made_up_for_by_a_message(void **state)
 	next(PROVIDER_UNCERTAIN);
 	hear("participant_left", "USER_REJECTED", "ringing");
 	ev = next(PROVIDER_ENDED);
-	assert_int_equal(ev.outcome.reason, REASON_DECLINED);
+	assert_int_equal(ev.outcome.reason, REASON_NO_ANSWER);
+	assert_string_equal(ev.outcome.provider_code, "user_rejected");   /* busy or declined: not told */
 	assert_false(ev.outcome.never_rang);
 	assert_int_equal(count(DIAL), 1);
 }

@@ -277,7 +277,7 @@ static void a_room_that_cannot_be_made_rang_nobody(void **state)
 static void a_leg_that_left_is_read_together_with_its_last_status(void **state)
 {
 	static const struct { enum wire_livekit_status last; enum wire_livekit_reason reason; bool answered, hung_up; enum call_reason expected; } rows[] = {
-		{ LIVEKIT_STATUS_RINGING, LIVEKIT_USER_REJECTED,       false, false, REASON_DECLINED },
+		{ LIVEKIT_STATUS_RINGING, LIVEKIT_USER_REJECTED,       false, false, REASON_NO_ANSWER },
 		{ LIVEKIT_STATUS_RINGING, LIVEKIT_USER_UNAVAILABLE,    false, false, REASON_NO_ANSWER },
 		{ LIVEKIT_STATUS_DIALING, LIVEKIT_SIP_TRUNK_FAILURE,   false, false, REASON_CARRIER_UNAVAILABLE },
 		{ LIVEKIT_STATUS_DIALING, LIVEKIT_CLIENT_INITIATED,    false, false, REASON_CARRIER_UNAVAILABLE },
