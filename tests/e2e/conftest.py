@@ -32,6 +32,7 @@ PHONES = {
     "decliner": sip.rejects("603 Decline", ring_ms=500),
     "unknown number": sip.rejects("404 Not Found"),
     "full trunk": sip.rejects("503 Service Unavailable"),
+    "full trunk later": sip.rejects("503 Service Unavailable", ring_ms=800),
     "ringer": sip.rings(),                                      # rings until our CANCEL
     "asks password": sip.challenges(),
 }

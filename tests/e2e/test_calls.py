@@ -148,15 +148,27 @@ def test_no_answer_until_the_ring_timeout(serve, line, phone, webhooks):
     rang_once(callee, to)
 
 
-def test_a_trunk_that_answers_503(serve, line, phone):
+@pytest.mark.parametrize("webhooks", [True, False], ids=["webhooks", "no-webhooks"])
+def test_a_trunk_that_answers_503(serve, line, phone, webhooks):
     """LiveKit's message says that no phone rang, so the call may be dialed again within its bound: with an
-    attempt id of its own."""
+    attempt id of its own. Nobody else says it."""
     callee, to = phone("full trunk"), destination()
-    caller = line(callee).at(serve(CALLGATE_MAX_ATTEMPTS=2, CALLGATE_RETRY_BASE_MS=200))
+    caller = line(callee).at(serve(webhooks, CALLGATE_MAX_ATTEMPTS=2, CALLGATE_RETRY_BASE_MS=200))
     record = caller.end(caller.call(to), 30)
     said(record, "failed", "carrier_unavailable", "carrier", 503)
     found = attempts_of(callee, to)
-    assert set(found.values()) == {1} and len(found) == record["attempts"] <= 2, (found, record)
+    assert set(found.values()) == {1} and len(found) == record["attempts"] == (2 if webhooks else 1), (found, record)
+
+
+@pytest.mark.parametrize("webhooks", [True, False], ids=["webhooks", "no-webhooks"])
+def test_a_trunk_that_answers_503_after_it_rang(serve, line, phone, webhooks):
+    """As one does that tries one carrier after the other. Looks are further apart than it rings."""
+    callee, to = phone("full trunk later"), destination()
+    caller = line(callee).at(serve(webhooks, CALLGATE_MAX_ATTEMPTS=3, CALLGATE_RETRY_BASE_MS=200))
+    record = caller.end(caller.call(to), 30)
+    said(record, "failed", "carrier_unavailable", "carrier", 503)
+    assert record["attempts"] == 1, record
+    rang_once(callee, to)
 
 
 class Nowhere:
