@@ -123,13 +123,13 @@ static void allow_replay(struct create_item *item)
 	item->admission.expires_ms = 1;
 }
 
-/* "dry_run", "dryrun", "DRY-RUN" */
+/* "dry_run", "dryrun", "DRY-RUN", " dryRun", "dryRun[]" */
 static bool resembles_dry_run(const char *name)
 {
 	const char *wanted = "dryrun";
 
 	for (; *name; name++)
-		if (*name != '_' && *name != '-' && tolower((unsigned char)*name) != *wanted++)
+		if (isalnum((unsigned char)*name) && tolower((unsigned char)*name) != *wanted++)
 			return false;
 	return *wanted == '\0';
 }

@@ -132,13 +132,13 @@ enum err store_call_edit(struct store *s, const struct caller *caller, struct ca
 		if (err == ERR_UNCERTAIN && ++lost < LOST_MAX)
 			continue;
 		if (err && err != ERR_CONFLICT)
-			return err;
+			return lost ? ERR_UNCERTAIN : err;
 		if (lost > 0 && outcome == EDIT_STALE && edits == x->edits) {
 			edits++;                /* perhaps by ourselves: then it is as asked */
 			outcome = MOVED;
 		}
 		if (outcome == MOVED && mono_ms() >= until)
-			return err_set(e, ERR_UNAVAILABLE, "the call is held by others");
+			return err_set(e, lost ? ERR_UNCERTAIN : ERR_UNAVAILABLE, "the call is held by others");
 		if (outcome == MOVED)
 			nanosleep(&(struct timespec){ .tv_nsec = 2000000L }, NULL);
 	}

@@ -101,7 +101,7 @@ static const struct pg_statement finish_statement = PG_STATEMENT("finish", finis
 	SETTLE_SQL ","
 	" ev as (insert into call_events (org_id, call_id, seq, kind, at, data)"
 	"   select org_id, call_id, attempt * 16 + 15, state, told_at,"
-	"          jsonb_build_object('reason', reason, 'sipCode', sip_code) from u on conflict do nothing)"
+	"          jsonb_build_object('reason', reason, 'sipCode', nullif(sip_code, 0)) from u on conflict do nothing)"
 	" select ix::int, reason from u");
 
 static const char *null_if_empty(const char *s)

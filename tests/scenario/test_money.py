@@ -248,6 +248,9 @@ def test_a_cursor_and_a_limit_have_to_be_ours(house):
     for bad in ("0", "101", "-1", "ten", "1e1", ""):
         answer = credits(caller, path="/ledger", limit=bad)
         assert (answer.status, answer.json["code"]) == (400, "validation_failed") and "limit" in answer.json["details"][0]["message"]
+    for bad in ("colour=red", "limit=1&limit=2"):
+        answer = caller.client.get(f"/v1/projects/{tenant.project_public}/credits/ledger?{bad}")
+        assert (answer.status, answer.json["code"]) == (400, "validation_failed"), answer
 
 
 # ── callgate credits ─────────────────────────────────────────────────────────────────────

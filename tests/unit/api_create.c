@@ -348,6 +348,9 @@ static void dry_run_is_true_or_false_and_nothing_else(void **state)
 	CHECK_ANSWER(dry(GOOD_BODY, "false"), 200, "queued");
 	CHECK_ANSWER(with_argument(create_request(GOOD_BODY), "other", "true"), 200, "queued");
 	CHECK_ANSWER(with_argument(create_request(GOOD_BODY), "dryrun", "true"), 400, "there is no query argument \\\"dryrun\\\"");
+	CHECK_ANSWER(with_argument(create_request(GOOD_BODY), "dryRun[]", "true"), 400, "there is no query argument");
+	CHECK_ANSWER(with_argument(create_request(GOOD_BODY), " dryRun", "true"), 400, "there is no query argument");
+	CHECK_ANSWER(with_argument(create_request(GOOD_BODY), "dryRun2", "true"), 200, "queued");
 }
 
 static void a_dry_run_can_be_sent_again_whatever_happened(void **state)
