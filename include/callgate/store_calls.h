@@ -103,7 +103,7 @@ enum err store_admit_flush(struct store *s, struct admission **items, size_t n, 
                            struct errinfo *e) MUST_USE;
 
 /* Forgets keys that were used more than `days` ago (a scheduled call's: after it was due)
- * and whose call has ended, at most `max` of them. */
+ * and whose call has ended, at most `max` of them. Those of calls that live are looked at again a day later. */
 enum err store_idempotency_prune(struct store *s, int days, int max, int *gone, struct errinfo *e) MUST_USE;
 
 /* ── what would become of a call ────────────────────────────────────────────────── */

@@ -64,16 +64,19 @@ enum err idempotency_look(struct store *s, struct admission **items, size_t n, i
 
 /* ── forgetting ───────────────────────────────────────────────────────────────── */
 
-/* idempotency_keys_age from its old end, one probe of calls each. Keys of calls that live on
- * (only an edit can move a call so far) are passed over, ten times `max` at most. */
+/* idempotency_keys_age from its old end, one probe of calls each. Keys of calls that live on (a
+ * client may let one wait for a month) are put off for a day: left where they are, enough of them
+ * would stand before everything that may be forgotten. */
 static const Oid prune_types[] = { OID_INT4, OID_INT4 };
 static const struct pg_statement prune_statement = PG_STATEMENT("idempotency_prune", prune_types,
 	"with old as materialized ("
-	"  select d.ctid as c from (select ctid, org_id, call_id from idempotency_keys"
-	"                           where counts_from < now() - $1 * interval '1 day' order by counts_from limit $2 * 10) d"
-	"  where (select c.ended_at is null from calls c where c.org_id = d.org_id and c.call_id = d.call_id limit 1)"
-	"        is distinct from true limit $2),"
-	" gone as (delete from idempotency_keys where ctid = any(array(select c from old))"
+	"  select d.c, (select c.ended_at is null from calls c where c.org_id = d.org_id and c.call_id = d.call_id limit 1)"
+	"              is true as lives"
+	"  from (select ctid as c, org_id, call_id from idempotency_keys"
+	"        where counts_from < now() - $1 * interval '1 day' order by counts_from limit $2 + 1000) d),"
+	" later as (update idempotency_keys set counts_from = now() - ($1 - 1) * interval '1 day'"
+	"            where ctid = any(array(select c from old where lives)) and counts_from < now() - $1 * interval '1 day'),"
+	" gone as (delete from idempotency_keys where ctid = any(array(select c from old where not lives limit $2))"
 	"            and counts_from < now() - $1 * interval '1 day' returning org_id, call_id),"
 	" r as (delete from idempotency_refusals f using gone g"
 	"       where" PROBE("f.org_id", "g.org_id", "f.call_id", "g.call_id") ")"

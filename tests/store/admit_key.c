@@ -583,11 +583,36 @@ static void old_keys_are_forgotten_when_their_calls_have_ended(void **state)
 	assert_int_equal(OK, store_idempotency_prune(s, 7, 100, &gone, &e));
 	assert_int_equal(1, gone);
 	assert_int_equal(1, sql("select count(*) from idempotency_keys where key = sha256('living')"));
+	assert_int_equal(0, sql("select count(*) from idempotency_keys where counts_from < now() - interval '7 days'"));
 	assert_int_equal(2, sql("select count(*) from idempotency_keys"));
 	assert_int_equal(0, sql("select count(*) from idempotency_refusals"));
 	assert_int_equal(ADMIT_ACCEPTED, admit_one(s, with_key(&k, "+12025550102", "refused", "changed")));
 	assert_false(k.a.replayed);
 	check_keys();
+}
+
+/* However many keys of calls that live stand before them. */
+static void living_calls_keep_nobodys_key_from_being_forgotten(void **state)
+{
+	struct errinfo e;
+	int gone, all = 0;
+
+	(void)state;
+	reset();
+	sql("insert into calls (org_id, call_id, project_id, trunk_id, account_id, user_id, ring_timeout_s, max_duration_s, rate_mc,"
+	    " hold_mc, lock_scope, from_e164, to_e164, request_id) select 1, uuid7_floor(now() + i * interval '1 ms'), 1, 1, 1,"
+	    " '00000000-0000-4000-8000-000000000001', 60, 60, 0, 0, 0, '+1', '+1' || i, '' from generate_series(1, 3000) i;"
+	    "insert into idempotency_keys select 1, '00000000-0000-4000-8000-000000000001', false, sha256(call_id::text::bytea),"
+	    " 'b', call_id, now() - interval '9 days' from calls;"
+	    "insert into idempotency_keys values (1, '00000000-0000-4000-8000-000000000001', false, 'ended', 'b', gen_random_uuid(),"
+	    " now() - interval '8 days')");
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(OK, store_idempotency_prune(s, 7, 1, &gone, &e));
+		all += gone;
+	}
+	assert_int_equal(1, all);
+	assert_int_equal(3000, sql("select count(*) from idempotency_keys"));
+	sql("truncate calls, idempotency_keys");
 }
 
 static void a_scheduled_calls_key_counts_from_when_it_is_due(void **state)
@@ -623,6 +648,7 @@ int main(void)
 		cmocka_unit_test(its_own_key_is_no_replay),
 		cmocka_unit_test(what_a_key_answers_is_on_disk_before_it_is_told),
 		cmocka_unit_test(old_keys_are_forgotten_when_their_calls_have_ended),
+		cmocka_unit_test(living_calls_keep_nobodys_key_from_being_forgotten),
 		cmocka_unit_test(a_scheduled_calls_key_counts_from_when_it_is_due),
 	};
 	int failed;

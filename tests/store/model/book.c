@@ -350,8 +350,10 @@ int book_prune(struct book *b)
 
 	for (i = 0; i < b->n_idem; i++) {
 		c = b->idem[i].outcome == ADMIT_ACCEPTED ? book_find(b, &b->idem[i].call_id) : NULL;
-		if (!b->idem[i].aged || (c && book_is_live(c)))
-			b->idem[kept++] = b->idem[i];
+		if (b->idem[i].aged && !(c && book_is_live(c)))
+			continue;
+		b->idem[kept] = b->idem[i];
+		b->idem[kept++].aged = false;   /* that of a call that lives is put off */
 	}
 	gone = b->n_idem - kept;
 	b->n_idem = kept;
