@@ -44,6 +44,7 @@ struct attempt {
 	enum attempt_stage       stage;
 	enum attempt_closing     closing;
 	int                      rounds;        /* of closing */
+	int                      unheard;       /* how often nobody told who ended it */
 	int                      pending;       /* answers that will still come for it */
 	bool                     gone;          /* told its end; freed with the last answer */
 	bool                     undialed;      /* an order about one that was only prepared */

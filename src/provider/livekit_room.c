@@ -17,6 +17,7 @@
 #include "livekit_token.h"
 
 #define RING_GRACE_MS 5000
+#define WHO_TRIES_MAX 5
 
 static enum err ask(struct attempt *a, net_done_fn *done, struct errinfo *e)
 {
@@ -55,9 +56,16 @@ static void ended_by(void *arg, const struct net_answer *answer)
 	int64_t participants;
 	size_t rooms;
 
-	if (attempt_heard(a, answer))
-		attempt_end_left(a, told(answer, &rooms, &participants) && rooms == 0 && was_shut(a) ? LIVEKIT_ROOM_DELETED
-		                                                                                     : LIVEKIT_REASON_UNKNOWN);
+	if (!attempt_heard(a, answer))
+		return;
+	if (told(answer, &rooms, &participants)) {
+		attempt_end_left(a, rooms == 0 && was_shut(a) ? LIVEKIT_ROOM_DELETED : LIVEKIT_REASON_UNKNOWN);
+	} else if (a->unheard++ < WHO_TRIES_MAX) {      /* after another look */
+		a->poll_at = mono_ms() + a->unheard * a->lk->pace.close_ms;
+		attempt_set_timer(a);
+	} else {
+		attempt_end_left(a, LIVEKIT_REASON_UNKNOWN);
+	}
 }
 
 void attempt_ask_who_ended(struct attempt *a)

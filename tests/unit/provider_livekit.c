@@ -67,6 +67,27 @@ static void a_room_shut_by_our_side_is_no_hangup_of_the_callee(void **state)
 	assert_int_equal(next(PROVIDER_ENDED).outcome.reason, REASON_AGENT_HANGUP);
 }
 
+static void who_ended_a_talk_is_asked_again_when_nobody_told(void **state)
+{
+	(void)state;
+	answered_call();
+	say(ROOMS, 502, "<html>");
+	say(GET, 404, ABSENT);
+	for (int i = 0; i < 1000 && count(ROOMS) < 2; i++)
+		usleep(2000);
+	say(ROOMS, 200, "{\"rooms\":[]}");
+	assert_int_equal(next(PROVIDER_ENDED).outcome.reason, REASON_AGENT_HANGUP);
+}
+
+static void a_talk_ends_though_nobody_ever_tells_who_ended_it(void **state)
+{
+	(void)state;
+	answered_call();
+	say(ROOMS, 502, "<html>");
+	say(GET, 404, ABSENT);
+	assert_int_equal(next(PROVIDER_ENDED).outcome.reason, REASON_CALLEE_HANGUP);
+}
+
 /* ── before the dial ────────────────────────────────────────────────────────────── */
 
 /* Somebody else at that address would have it dialed into nothing. */
@@ -464,6 +485,8 @@ int main(void)
 		TEST(ringing_is_told_once_and_before_the_answer),
 		TEST(a_refusal_ends_the_call_with_its_evidence),
 		TEST(a_room_shut_by_our_side_is_no_hangup_of_the_callee),
+		TEST(who_ended_a_talk_is_asked_again_when_nobody_told),
+		TEST(a_talk_ends_though_nobody_ever_tells_who_ended_it),
 		TEST(a_room_that_is_not_the_one_asked_for_is_none),
 		TEST(a_room_that_is_refused_rang_nobody),
 		TEST(the_phone_is_dialed_when_the_agent_is_there_if_that_is_asked_for),
