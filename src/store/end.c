@@ -228,7 +228,7 @@ static const struct pg_statement retry_statement = PG_STATEMENT("retry", retry_t
 	"   from d where" PROBE("c.org_id", "d.org_id", "c.call_id", "d.call_id") "),"
 	" ev as (insert into call_events (org_id, call_id, seq, kind, data)"
 	"   select org_id, call_id, attempt * 16 + 14, 32,"
-	"          jsonb_strip_nulls(jsonb_build_object('reason', reason, 'sipCode', sip_code, 'sipPhrase', sip_phrase,"
+	"          jsonb_strip_nulls(jsonb_build_object('reason', reason, 'sipCode', nullif(sip_code, 0), 'sipPhrase', sip_phrase,"
 	"            'providerCode', code, 'providerRef', provider_ref, 'delayMs', delay_ms))"
 	"            || case when undialed then '{\"undialed\":true}' else '{}' end::jsonb"
 	"   from d where not same on conflict do nothing)"

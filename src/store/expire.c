@@ -27,7 +27,7 @@ static const struct pg_statement expire_statement = PG_STATEMENT("expire_queued"
 	SETTLE_SQL ","
 	" ev as (insert into call_events (org_id, call_id, seq, kind, at, data)"
 	"   select org_id, call_id, attempt * 16 + 15, state, ended_at,"
-	"     jsonb_strip_nulls(jsonb_build_object('reason', reason, 'sipCode', sip_code)) from u"
+	"     jsonb_strip_nulls(jsonb_build_object('reason', reason, 'sipCode', nullif(sip_code, 0))) from u"
 	"   on conflict do nothing)"
 	" select count(*)::int from u");
 
@@ -92,7 +92,7 @@ static const struct pg_statement due_statement = PG_STATEMENT("expire_due", due_
 	SETTLE_SQL ","
 	" ev as (insert into call_events (org_id, call_id, seq, kind, at, data)"
 	"   select org_id, call_id, attempt * 16 + 15, state, ended_at,"
-	"     jsonb_strip_nulls(jsonb_build_object('reason', reason, 'sipCode', sip_code)) from u"
+	"     jsonb_strip_nulls(jsonb_build_object('reason', reason, 'sipCode', nullif(sip_code, 0))) from u"
 	"   on conflict do nothing),"
 	" done as (delete from call_expiry where ctid = any(array("
 	"   select c from look where over or call_id = any(array(select call_id from u))))),"

@@ -618,6 +618,7 @@ static void what_expires_when_it_is_claimed_ends_as_its_last_attempt(void **stat
 	assert_int_equal(REASON_CARRIER_LIMIT, ends[0].outcome.reason);
 	assert_int_equal(1, sql("select count(*) from calls where call_id = '%s' and " ENDED_AS_IT_WAS, text(id)));
 	assert_int_equal(1, sql("select count(*) from calls where reason = 15 and attempts = 0"));
+	assert_int_equal(1, sql("select count(*) from call_events where kind = 8 and data = '{\"reason\": 15, \"sipCode\": null}'"));
 	check_books();
 }
 
@@ -777,6 +778,7 @@ static void what_was_claimed_or_has_ended_is_not_changed(void **state)
 	assert_true(intend(id, 1));
 	assert_int_equal(EDIT_TOO_LATE, edit_of(x));
 	DO(store_retry(s, gw, &r, 1, &e));
+	assert_int_equal(1, sql("select count(*) from call_events where kind = 32 and not data ? 'sipCode'"));  /* none was told */
 	assert_int_equal(EDIT_TOO_LATE, edit_of(x));            /* its first attempt had the old ones */
 	assert_int_equal(CANCEL_DONE, cancel(id));
 	assert_int_equal(EDIT_TOO_LATE, edit_of(x));
