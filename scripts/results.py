@@ -1,6 +1,8 @@
 """Adds up what the suites wrote as JUnit XML, for scripts/test.
 
     results.py record FILE NAME passed|failed|skipped MESSAGE
+    results.py failed FILE          what failed in a pytest suite, as pytest's arguments
+    results.py again FILE SECOND    takes over from SECOND what passed there and failed in FILE
     results.py sum FOLDER           one line a suite, what failed, then the closing line
 
 CTest knows one test per program, cmocka several in it: the programs' own counts are taken
@@ -102,8 +104,33 @@ def record(file, name, result, message):
     ET.ElementTree(suite).write(file, encoding="unicode")
 
 
+def failed(file):
+    for case in ET.parse(file).iter("testcase"):
+        if of_case(case)[1]:
+            print(f"tests/{case.get('classname').replace('.', '/')}.py::{case.get('name')}")
+
+
+def again(file, second):
+    """What failed in FILE and passed in SECOND counts as passed, and is said to have been tried twice."""
+    name = lambda case: (case.get("classname", ""), case.get("name", ""))
+    passed = {name(case) for case in ET.parse(second).iter("testcase") if of_case(case)[1] is False
+              and not case.findall("skipped")}
+    tree = ET.parse(file)
+    for case in tree.iter("testcase"):
+        faults = case.findall("failure") + case.findall("error")
+        if faults and name(case) in passed:
+            for node in faults:
+                case.remove(node)
+            print(f"  passed the second time only: {' '.join(name(case))}")
+    tree.write(file, encoding="unicode")
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "record":
         record(*sys.argv[2:6])
+    elif sys.argv[1] == "failed":
+        failed(sys.argv[2])
+    elif sys.argv[1] == "again":
+        again(*sys.argv[2:4])
     else:
         sys.exit(summarize(sys.argv[2]))

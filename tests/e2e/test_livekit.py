@@ -18,7 +18,8 @@ NOWHERE = {"hostname": "127.0.0.1:9", "transport": "SIP_TRANSPORT_UDP"}
 
 def new_room(api, **members):
     name = f"room-{uuid.uuid4().hex[:12]}"
-    assert api.create_room(name, **members).status == 200
+    # After a server was killed, the new one takes a moment to be found.
+    until("a room", lambda: api.create_room(name, **members).status == 200, seconds=20)
     return name
 
 
