@@ -317,9 +317,11 @@ enum err store_calls_list(struct store *s, const struct caller *caller, const st
 	(void)caller;
 	(void)e;
 	begin_statement(1);
+	pthread_mutex_lock(&world.mutex);
 	world.filter = *f;
 	world.limit = limit;
 	world.went_on = before != NULL;
+	pthread_mutex_unlock(&world.mutex);
 	*page = (struct list_page){ .outcome = READ_FOUND, .more = world.listed > limit, .last = { { 7 } } };
 	*n = world.listed > limit ? limit : world.listed;
 	for (size_t i = 0; i < *n; i++)
