@@ -3,6 +3,22 @@
 #include "flight.h"
 #include "settle.h"
 
+/* How a call ends that waited too long, given d, the rows (org_id, call_id, attempt) that were
+ * just taken from where it waited; gives u, the calls that ended. */
+#define EXPIRED_SQL(state, reason) \
+	" t as materialized (select d.*, l.* from d" LAST_ATTEMPT_SQL ")," \
+	" u as (update calls k set state = " state ", reason = coalesce(t.reason, " reason "), sip_code = t.sip_code, sip_phrase = t.sip_phrase," \
+	"     provider_code = case when t.reason is null then k.provider_code else t.code end, provider_ref = t.ref," \
+	"     ended_at = clock_timestamp(), billed_s = 0, charged_mc = 0" \
+	"   from t where" PROBE("k.org_id", "t.org_id", "k.call_id", "t.call_id") \
+	"   returning k.org_id, k.call_id, k.account_id, k.hold_mc, k.charged_mc, k.to_e164, k.lock_scope, t.attempt," \
+	"             k.state, k.ended_at, k.reason, k.sip_code)," \
+	SETTLE_SQL "," \
+	" ev as (insert into call_events (org_id, call_id, seq, kind, at, data)" \
+	"   select org_id, call_id, attempt * 16 + 15, state, ended_at," \
+	"     jsonb_strip_nulls(jsonb_build_object('reason', reason, 'sipCode', nullif(sip_code, 0))) from u" \
+	"   on conflict do nothing)"
+
 /* call_queue_pkey, the old end of each lane; ids are times, so age needs no column. */
 static const Oid expire_types[] = {
 	OID_INT8, OID_INT8_ARRAY, OID_INT4_ARRAY, OID_INT4_ARRAY, OID_INT2_ARRAY, OID_INT8, OID_INT4, OID_INT2, OID_INT2,
@@ -17,18 +33,7 @@ static const struct pg_statement expire_statement = PG_STATEMENT("expire_queued"
 	"      and q.call_id < uuid7_floor(now() - $6 * interval '1 ms') and not q.timed"
 	"    order by q.call_id limit $7 for update skip locked) p limit $7),"
 	" d as (delete from call_queue where ctid = any(array(select c from old)) returning org_id, call_id, attempt),"
-	" t as materialized (select d.*, l.* from d" LAST_ATTEMPT_SQL "),"
-	" u as (update calls k set state = $8, reason = coalesce(t.reason, $9), sip_code = t.sip_code, sip_phrase = t.sip_phrase,"
-	"     provider_code = case when t.reason is null then k.provider_code else t.code end, provider_ref = t.ref,"
-	"     ended_at = clock_timestamp(), billed_s = 0, charged_mc = 0"
-	"   from t where" PROBE("k.org_id", "t.org_id", "k.call_id", "t.call_id")
-	"   returning k.org_id, k.call_id, k.account_id, k.hold_mc, k.charged_mc, k.to_e164, k.lock_scope, t.attempt,"
-	"             k.state, k.ended_at, k.reason, k.sip_code),"
-	SETTLE_SQL ","
-	" ev as (insert into call_events (org_id, call_id, seq, kind, at, data)"
-	"   select org_id, call_id, attempt * 16 + 15, state, ended_at,"
-	"     jsonb_strip_nulls(jsonb_build_object('reason', reason, 'sipCode', nullif(sip_code, 0))) from u"
-	"   on conflict do nothing)"
+	EXPIRED_SQL("$8", "$9")
 	" select count(*)::int from u");
 
 enum err store_expire_queued(struct store *s, int64_t gateway_id, const struct lane_key *lanes, size_t n_lanes,
@@ -82,18 +87,7 @@ static const struct pg_statement due_statement = PG_STATEMENT("expire_due", due_
 	" dq as (delete from call_queue where ctid = any(array(select c from q)) returning org_id, call_id, attempt),"
 	" ds as (delete from call_schedule where ctid = any(array(select c from sc)) returning org_id, call_id, attempt),"
 	" d as (select * from dq union all select * from ds),"
-	" t as materialized (select d.*, l.* from d" LAST_ATTEMPT_SQL "),"
-	" u as (update calls k set state = $4, reason = coalesce(t.reason, $5), sip_code = t.sip_code, sip_phrase = t.sip_phrase,"
-	"     provider_code = case when t.reason is null then k.provider_code else t.code end, provider_ref = t.ref,"
-	"     ended_at = clock_timestamp(), billed_s = 0, charged_mc = 0"
-	"   from t where" PROBE("k.org_id", "t.org_id", "k.call_id", "t.call_id")
-	"   returning k.org_id, k.call_id, k.account_id, k.hold_mc, k.charged_mc, k.to_e164, k.lock_scope, t.attempt,"
-	"             k.state, k.ended_at, k.reason, k.sip_code),"
-	SETTLE_SQL ","
-	" ev as (insert into call_events (org_id, call_id, seq, kind, at, data)"
-	"   select org_id, call_id, attempt * 16 + 15, state, ended_at,"
-	"     jsonb_strip_nulls(jsonb_build_object('reason', reason, 'sipCode', nullif(sip_code, 0))) from u"
-	"   on conflict do nothing),"
+	EXPIRED_SQL("$4", "$5") ","
 	" done as (delete from call_expiry where ctid = any(array("
 	"   select c from look where over or call_id = any(array(select call_id from u))))),"
 	" later as (update call_expiry x set at = greatest(l.expires_at, now() + coalesce(("
